@@ -1,0 +1,288 @@
+"""The command line: global flags, which mode it is, and the exit status.
+
+Nothing is imported here that a one-shot `enqueue` does not need: the time to start is most of what
+such a command takes (docs/adr/0002).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from queuectl.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, QueuectlError, UsageError
+from queuectl.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from queuectl.commands.context import Context
+    from queuectl.commands.result import Result
+    from queuectl.script import Line
+    from queuectl.store.base import Store
+
+#: what a shell reports for a process that SIGPIPE ended
+EXIT_PIPE = 128 + 13
+
+USAGE = """\
+usage: queuectl [--store URL] [--json] [COMMAND …]
+       queuectl [--store URL] [--json] [--keep-going] -c LINE [-c LINE …]
+       queuectl [--store URL] [--json] [--keep-going] < SCRIPT
+
+Without a command: an interactive shell on a terminal, else a script on standard input.
+
+  --store URL   where the jobs live: sqlite:///absolute/path, or a path (QUEUECTL_STORE)
+  --json        print one JSON document for each command
+  -c LINE       run a line; may be repeated, and hold several lines
+  --keep-going  go on after a line that fails
+  --version     show the version
+  -h, --help    show this help
+"""
+
+
+class Options(Record):
+    """What stands in front of the command."""
+
+    words: tuple[str, ...] = ()
+    store: str | None = None
+    json: bool = False
+    lines: tuple[str, ...] = ()
+    keep_going: bool = False
+    #: --version or --help
+    wants: str = ""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return the exit status. Never raises, never shows a traceback."""
+    try:
+        options = read_options(sys.argv[1:] if argv is None else list(argv))
+    except UsageError as error:
+        sys.stderr.write(f"queuectl: {error}\n")
+        return error.exit_status
+    try:
+        status = _run(options)
+        _flush()
+    except QueuectlError as error:
+        _show_error(error, "queuectl: ", json=options.json)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return EXIT_PIPE
+    except Exception as error:  # noqa: BLE001 (the last resort: a user is never shown a traceback)
+        return _internal_error(error)
+    return status
+
+
+def read_options(argv: list[str]) -> Options:
+    """Read the flags before the command. Raises UsageError."""
+    values: dict[str, str] = {}
+    lines: list[str] = []
+    flags: set[str] = set()
+    words = list(argv)
+    while words and words[0].startswith("-") and len(words[0]) > 1:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if name in ("--store", "-c"):
+            if not equals:
+                if not words:
+                    raise UsageError(f"{name} needs a value")
+                value = words.pop(0)
+            if name == "-c":
+                lines.append(value)
+            else:
+                values[name] = value
+        elif word in ("--json", "--keep-going", "--version", "--help"):
+            flags.add(word)
+        elif word in ("-h", "-V"):
+            flags.add("--help" if word == "-h" else "--version")
+        else:
+            from queuectl.errors import did_you_mean
+
+            known = ("--store", "--json", "-c", "--keep-going", "--version", "--help")
+            hint = did_you_mean(name, known) or "; flags of a command follow it"
+            raise UsageError(f"no flag {name}{hint}")
+    if lines and words:
+        raise UsageError(f"-c and a command: put {' '.join(words)!r} in a -c of its own")
+    wants = "version" if "--version" in flags else "help" if "--help" in flags else ""
+    return Options(
+        tuple(words), values.get("--store"), "--json" in flags, tuple(lines),
+        "--keep-going" in flags, wants,
+    )  # fmt: skip
+
+
+def _run(options: Options) -> int:
+    if options.wants == "version":
+        options = options._replace(words=("version",))
+    elif options.wants == "help" and not options.words:
+        sys.stdout.write(USAGE)
+        return _one_shot(options._replace(words=("help",)))
+    elif options.wants == "help":
+        options = options._replace(words=("help", *options.words))
+    if options.words:
+        return _one_shot(options)
+    if options.lines:
+        from queuectl.script import given_lines
+
+        return _script(options, given_lines(list(options.lines)), "-c", stdin_free=True)
+    if os.isatty(0) and os.isatty(1):
+        return _shell(options)
+    from queuectl.script import read_lines
+
+    return _script(options, read_lines(lambda size: os.read(0, size)), "script", stdin_free=False)
+
+
+def _shell(options: Options) -> int:
+    # a front process that only waits has to fork here, before anything heavy is imported
+    from queuectl.shell import run
+
+    return int(run(lambda: _open(options), json=options.json))
+
+
+def _one_shot(options: Options) -> int:
+    from queuectl.commands import GRAMMAR
+
+    invocation = GRAMMAR.parse_argv(options.words)
+    json = options.json or invocation.json
+    if json:
+        invocation.args.json = True
+        # an error further down is to be JSON too
+        options = options._replace(json=True)
+    ctx = make_context(options, mode="one-shot", stdin_free=True)
+    try:
+        result: Result | None = invocation.command.load()(ctx, invocation.args)
+        status = EXIT_OK
+        while result is not None:
+            _show(ctx, result, json=json)
+            _flush()
+            status = result.exit_code or status
+            result = result.then() if result.then else None
+        return status
+    except QueuectlError as error:
+        _flush()
+        _show_error(error, "queuectl: ", json=json)
+        return error.exit_status
+    finally:
+        ctx.close()
+
+
+def _script(options: Options, lines: Iterator[Line], name: str, *, stdin_free: bool) -> int:
+    from queuectl.script import Script, commands
+
+    ctx = make_context(options, mode="script", stdin_free=stdin_free)
+
+    def show(result: Result, json: bool) -> None:  # noqa: FBT001
+        _show(ctx, result, json=json)
+
+    def show_error(error: QueuectlError, prefix: str, json: bool) -> None:  # noqa: FBT001
+        _flush()
+        _show_error(error, prefix, json=json)
+
+    script = Script(
+        ctx, show, show_error, name=name, keep_going=options.keep_going, json=options.json
+    )
+    try:
+        status = script.run(commands(lines))
+        _flush()
+        _drain(ctx)
+        return status
+    finally:
+        ctx.close()
+
+
+def _drain(ctx: Context) -> None:
+    """Let this process's workers finish what runs, and say what is left."""
+    host = ctx.running_host
+    if host is None or not host.workers:
+        return
+    host.stop()
+    host.join()
+    counts = ctx.store.counts()
+    left = [f"{counts[state]} {state}" for state in ("pending", "failed") if counts[state]]
+    if left:
+        sys.stderr.write(f"the script's workers have ended; left: {', '.join(left)}\n")
+
+
+def make_context(options: Options, *, mode: str, stdin_free: bool) -> Context:
+    """Return a context on the streams of this process."""
+    from queuectl.commands.context import Context, Screen
+
+    terminal = os.isatty(1)
+    screen = Screen()
+    if terminal:
+        size = os.get_terminal_size(1)
+        screen = Screen(terminal, size.columns or 80, size.lines or 24)
+    return Context(
+        lambda: _open(options),
+        environ=os.environ,
+        mode=mode,
+        screen=screen,
+        stdin=sys.stdin.buffer if stdin_free and sys.stdin is not None else None,
+        confirm=_ask if terminal and os.isatty(0) and stdin_free else None,
+    )
+
+
+def _open(options: Options) -> Store:
+    from queuectl.settings import from_environment
+    from queuectl.store import open_store
+
+    url = options.store or os.environ.get("QUEUECTL_STORE")
+    if not url:
+        from queuectl.store.paths import default_url
+
+        url = default_url(os.environ)
+    return open_store(url, local_settings=from_environment(os.environ))
+
+
+def _ask(question: str) -> bool:
+    _flush()
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _show(ctx: Context, result: Result, *, json: bool) -> None:
+    from queuectl.render import look_for, render
+
+    screen = ctx.screen
+    look = look_for(json=json, terminal=screen.terminal, width=screen.width, environ=os.environ)
+    out, err = sys.stdout.buffer, sys.stderr.buffer
+    for fd, data in render(result, look):
+        if fd == 1:
+            out.write(data)
+        else:
+            out.flush()
+            err.write(data)
+            err.flush()
+
+
+def _show_error(error: QueuectlError, prefix: str, *, json: bool) -> None:
+    from queuectl.render import look_for, render_error
+
+    look = look_for(json=json, terminal=os.isatty(2), width=80, environ=os.environ)
+    for _, data in render_error(error, look, prefix):
+        sys.stderr.buffer.write(data)
+    sys.stderr.flush()
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from flushing into a pipe that nobody reads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _internal_error(error: Exception) -> int:
+    if os.environ.get("QUEUECTL_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    detail = " ".join(str(error).split())
+    sys.stderr.write(f"queuectl: internal error: {type(error).__name__}: {detail}\n")
+    return EXIT_FAILED
+
+

@@ -1,0 +1,186 @@
+"""The command table: every command, its parameters and what runs it. The only definition."""
+
+from __future__ import annotations
+
+from queuectl.grammar import FLAG, OPTION, POSITIONAL, TAIL, Command, Grammar, Param
+
+_JOBS, _LOOK, _END, _GROUPS, _KEEP = "Jobs", "Looking", "Ending and again", "Groups", "Keeping"
+
+_WHICH = Param("which", POSITIONAL, "ids, ranges, names, `last`, `all` or states", metavar="SELECTION",
+               completer="job-ids", nargs="*", commas=True)  # fmt: skip
+_QUEUES = Param("queue", OPTION, "only jobs of this queue", completer="queues", repeat=True)
+_FILTERS = (
+    Param("state", OPTION, "only jobs in these states", type="states", completer="states", repeat=True, commas=True),
+    _QUEUES,
+    Param("name", OPTION, "only jobs whose name matches this pattern", metavar="GLOB"),
+    Param("since", OPTION, "only jobs enqueued since then: 2h, 18:30 or a date", metavar="WHEN"),
+    Param("exit", OPTION, "only jobs whose last attempt exited with this code", type="int", metavar="CODE"),
+)  # fmt: skip
+_YES = Param("yes", FLAG, "do not ask", short="-y")
+
+TABLE: tuple[Command, ...] = (
+    Command(
+        ("enqueue",), "add a job", "queuectl.commands.jobs:enqueue",
+        (
+            Param("queue", OPTION, "the queue to put it in", completer="queues", short="-q"),
+            Param("name", OPTION, "a name, unique among the jobs that are not finished", short="-n"),
+            Param("priority", OPTION, "higher runs first", type="int", metavar="N", short="-p"),
+            Param("max_retries", OPTION, "retries after the first attempt", metavar="N"),
+            Param("backoff_base", OPTION, "a retry waits base ** attempts seconds", metavar="BASE"),
+            Param("backoff_max", OPTION, "the longest wait before a retry", metavar="TIME"),
+            Param("jitter", OPTION, "random share of each wait, 0 to 1", metavar="SHARE"),
+            Param("timeout", OPTION, "end an attempt that runs longer", metavar="TIME"),
+            Param("kill_grace", OPTION, "time between SIGTERM and SIGKILL", metavar="TIME"),
+            Param("output_limit", OPTION, "output kept of one attempt", metavar="SIZE"),
+            Param("delay", OPTION, "not before this long from now", type="duration", metavar="TIME"),
+            Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00", metavar="WHEN"),
+            Param("cwd", OPTION, "directory to run in", completer="directories", metavar="DIR"),
+            Param("env", OPTION, "set a variable; NAME alone copies its value now", metavar="NAME[=VALUE]", repeat=True, short="-e"),
+            Param("stdin", OPTION, "a file to feed it on standard input", completer="files", metavar="FILE"),
+            Param("shell", OPTION, "the shell that runs the command line", completer="files", metavar="PATH"),
+            Param("no_shell", FLAG, "run the program directly, its words as they are"),
+            Param("from", OPTION, "enqueue every line of a file; - is standard input", completer="files", metavar="FILE"),
+            Param("keep_going", FLAG, "with many lines: skip bad ones"),
+            Param("quiet", FLAG, "print only the id"),
+            Param("job", TAIL, "the command line, or a job as JSON", metavar="COMMAND…"),
+        ),
+        aliases=("add",), topic=_JOBS, mutates=True,
+        description=(
+            "Everything behind the flags is the job's, verbatim: quotes, pipes and variables mean what they mean to"
+            " the shell that runs it. After -- it is taken as it is. What begins with { is a job as JSON.\n"
+            "`enqueue -` reads one command line, or one JSON object, from each line of standard input."
+        ),
+        examples=(
+            "enqueue sleep 5 && echo done",
+            "enqueue --timeout 5m --priority 2 make -j4",
+            'enqueue {"command": "echo", "args": ["a b"], "max_retries": 1}',
+            "enqueue --at 18:30 -- ./nightly --full",
+        ),
+    ),
+    Command(
+        ("status",), "counts, workers and what is going on; or one job whole", "queuectl.commands.looking:status",
+        (_WHICH._replace(help="the jobs to show whole"),), topic=_LOOK, examples=("status", "status 3"),
+    ),
+    Command(
+        ("list",), "list jobs", "queuectl.commands.looking:list_jobs",
+        (*_FILTERS, Param("limit", OPTION, "at most so many, the newest", type="count", metavar="N"), _WHICH),
+        aliases=("ps",), topic=_LOOK,
+        description="Shows the newest 50 on a terminal, all otherwise.",
+        examples=("list --state pending", "list failed,dead", "list --since 2h --queue gpu"),
+    ),
+    Command(
+        ("output",), "show what a job wrote", "queuectl.commands.outputs:output",
+        (
+            Param("stdout", FLAG, "only its standard output"),
+            Param("stderr", FLAG, "only its standard error"),
+            Param("merged", FLAG, "both on standard output, in the order they came"),
+            Param("attempt", OPTION, "of this attempt instead of the newest", type="count", metavar="N"),
+            Param("tail", OPTION, "only the last N lines", type="size", metavar="N"),
+            Param("which", POSITIONAL, "the job; the last one by default", metavar="JOB", completer="job-ids", nargs="?"),
+        ),
+        aliases=("log", "logs"), topic=_LOOK, examples=("output 3", "output last --tail 20", "output 3 --attempt 1"),
+    ),
+    Command(
+        ("cancel",), "end jobs for good; they stay listed", "queuectl.commands.acting:cancel",
+        (Param("now", FLAG, "SIGKILL at once"), *_FILTERS, _YES, _WHICH), aliases=("kill",), topic=_END, mutates=True,
+        description="A running job gets SIGTERM, then SIGKILL. `all` is every job that is not finished.",
+        examples=("cancel 3", "cancel 5-9 --now", "cancel all --queue gpu"),
+    ),
+    Command(
+        ("retry",), "run failed jobs now, finished ones afresh", "queuectl.commands.acting:retry",
+        (*_FILTERS, _WHICH), aliases=("restart",), topic=_END, mutates=True,
+        description="`all` is every failed and dead job. The history stays.", examples=("retry 3", "retry all"),
+    ),
+    Command(
+        ("remove",), "delete jobs and their output", "queuectl.commands.acting:remove",
+        (*_FILTERS, _YES, _WHICH), aliases=("rm",), topic=_END, mutates=True,
+        description="Running jobs are refused: cancel them first.", examples=("remove 3", "remove completed --since 1d"),
+    ),
+    Command(
+        ("prune",), "delete finished jobs by age", "queuectl.commands.keeping:prune",
+        (
+            Param("older_than", OPTION, "finished longer ago than this; 0 is all", type="duration", metavar="TIME"),
+            Param("state", OPTION, "completed, cancelled or dead", type="states", completer="states", repeat=True, commas=True),
+            _YES,
+        ),
+        aliases=("clean",), topic=_END, mutates=True,
+        description="Without flags: what the settings keep-completed, keep-completed-count and keep-cancelled say.",
+        examples=("prune", "prune --older-than 7d --state completed"),
+    ),
+    Command(
+        ("worker", "start"), "start workers", "queuectl.commands.workers:start",
+        (
+            Param("queue", OPTION, "take only from this queue", completer="queues", repeat=True, short="-q"),
+            Param("until_empty", FLAG, "leave when nothing is left to run"),
+            Param("workers", POSITIONAL, "how many more; 1 by default", type="count", metavar="N", nargs="?"),
+        ),
+        topic=_GROUPS, local=True,
+        description="On the command line it stays in the foreground: Ctrl-C finishes what runs, a second one stops it.",
+        examples=("worker start 3", "worker start 2 --queue gpu"),
+    ),
+    Command(
+        ("worker", "stop"), "stop workers; running jobs finish", "queuectl.commands.workers:stop",
+        (
+            Param("host", OPTION, "whose workers: a host's id, or all", metavar="HOST", completer="hosts"),
+            Param("now", FLAG, "end running jobs and hand them back, uncounted"),
+            Param("workers", POSITIONAL, "how many; all by default", type="count", metavar="N", nargs="?"),
+        ),
+        topic=_GROUPS, mutates=True, examples=("worker stop", "worker stop 1"),
+    ),
+    Command(("worker", "list"), "list workers", "queuectl.commands.workers:list_workers", topic=_GROUPS),
+    Command(
+        ("queue", "create"), "create a queue", "queuectl.commands.queues:create",
+        (
+            Param("limit", OPTION, "run at most so many of its jobs at once", type="count", metavar="N"),
+            Param("queue", POSITIONAL, "its name", metavar="NAME"),
+        ),
+        topic=_GROUPS, mutates=True, examples=("queue create gpu --limit 2",),
+    ),
+    Command(("queue", "list"), "list queues", "queuectl.commands.queues:list_queues", topic=_GROUPS),
+    Command(
+        ("queue", "pause"), "start no more jobs of a queue", "queuectl.commands.queues:pause",
+        (Param("queue", POSITIONAL, "its name", metavar="NAME", completer="queues"),), topic=_GROUPS, mutates=True,
+    ),
+    Command(
+        ("queue", "resume"), "start jobs of a queue again", "queuectl.commands.queues:resume",
+        (Param("queue", POSITIONAL, "its name", metavar="NAME", completer="queues"),), topic=_GROUPS, mutates=True,
+    ),
+    Command(("dlq", "list"), "list dead jobs and why they died", "queuectl.commands.dlq:list_dead", (*_FILTERS[1:], _WHICH), topic=_GROUPS),
+    Command(
+        ("dlq", "retry"), "run dead jobs afresh", "queuectl.commands.dlq:retry", (*_FILTERS[1:], _WHICH),
+        topic=_GROUPS, mutates=True, examples=("dlq retry 1", "dlq retry all"),
+    ),
+    Command(
+        ("dlq", "purge"), "delete dead jobs, all by default", "queuectl.commands.dlq:purge", (*_FILTERS[1:], _YES, _WHICH),
+        topic=_GROUPS, mutates=True,
+    ),
+    Command(
+        ("set",), "show or change settings", "queuectl.commands.keeping:set_value",
+        (
+            Param("queue", OPTION, "for jobs of this queue only", completer="queues"),
+            Param("default", FLAG, "go back to the default"),
+            Param("setting", POSITIONAL, "its name", metavar="NAME", completer="settings", nargs="?"),
+            Param("value", POSITIONAL, "its new value", metavar="VALUE", nargs="*"),
+        ),
+        topic=_KEEP, mutates=True, examples=("set", "set max-retries 5", "set timeout 10m --queue gpu"),
+    ),
+    Command(
+        ("help",), "explain commands", "queuectl.commands.help:show",
+        (Param("command", POSITIONAL, "the command", metavar="COMMAND", completer="commands", nargs="*"),), topic=_KEEP,
+        examples=("help", "help worker start"),
+    ),
+    Command(("version",), "show the version", "queuectl.commands.help:version", topic=_KEEP),
+    Command(
+        ("cd",), "change the directory for jobs", "queuectl.commands.session:cd",
+        (Param("directory", POSITIONAL, "where to", metavar="DIR", completer="directories", nargs="?"),), topic=_KEEP, local=True,
+    ),
+    Command(("pwd",), "show the directory for jobs", "queuectl.commands.session:pwd", topic=_KEEP, local=True),
+    Command(
+        ("!",), "run a command now, outside the queue", "queuectl.commands.session:run_now",
+        (Param("command_line", TAIL, "a shell command line", metavar="COMMAND…"),), topic=_KEEP, local=True,
+        examples=("!ls", "!queuectl list | grep ffmpeg"),
+    ),
+    Command(("exit",), "leave", "queuectl.commands.session:leave", aliases=("quit",), topic=_KEEP, local=True),
+)  # fmt: skip
+
+GRAMMAR = Grammar(TABLE)

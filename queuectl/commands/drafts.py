@@ -1,0 +1,231 @@
+"""Jobs from what people type: flags and a tail, or a line of a file, become a NewJob."""
+
+from __future__ import annotations
+
+import os
+
+from queuectl.errors import BadValue, UsageError
+from queuectl.job import NewJob
+from queuectl.selection import check_name, looks_like_selection
+from queuectl.settings import BY_NAME, PER_JOB, canonical
+from queuectl.tokens import unquote_whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from queuectl.commands.context import Context
+    from queuectl.grammar import Args, Tail
+
+    Fields = dict[str, object]
+
+#: bytes of standard input that the store keeps with a job
+STDIN_LIMIT = 16 * 1024 * 1024
+
+
+class Maker:
+    """Makes jobs out of lines, all with the same flags."""
+
+    def __init__(self, ctx: Context, args: Args) -> None:
+        """Read the flags. Raises UsageError."""
+        self.ctx = ctx
+        self.no_shell: bool = args.no_shell
+        #: what flags say, as fields of NewJob
+        self.flags = _from_flags(ctx, args)
+        self.env = _environment(ctx, args.env)
+
+    def from_tail(self, tail: Tail) -> NewJob:
+        """Return the job of a tail. Raises UsageError."""
+        if tail.words is None:
+            text = tail.text or ""
+            return self.from_line(text if tail.verbatim else unquote_whole(text), tail.verbatim)
+        if len(tail.words) == 1:
+            return self.from_line(tail.words[0], tail.verbatim)
+        if tail.words[0].startswith("{") and not tail.verbatim:
+            raise UsageError("enqueue: JSON must be one word: put it in single quotes")
+        if "shell" in self.flags:
+            raise UsageError("enqueue: --shell takes a command line: put it in quotes, as one word")
+        _check_text("the command", *tail.words)
+        return self.make({"command": tail.words[0], "args": tail.words[1:]})
+
+    def from_line(self, line: str, verbatim: bool = False) -> NewJob:  # noqa: FBT001, FBT002
+        """Return the job of a command line, or of JSON when it begins with a brace."""
+        if not verbatim:
+            if line.startswith("{"):
+                from queuectl.commands.jsonjobs import read_job
+
+                return self.make(read_job(line, self.ctx))
+            if looks_like_selection(line):
+                raise UsageError(
+                    f"{line!r} selects jobs and is no command: `retry {line}` runs them again;"
+                    f" for a program of that name: enqueue -- {line}"
+                )
+        _check_text("the command", line)
+        if not line.strip():
+            raise UsageError("the command is empty")
+        if self.no_shell:
+            return self.make(_split(line))
+        return self.make({"command": line})
+
+    def make(self, given: Fields) -> NewJob:
+        """Return a job of these fields; flags fill what they lack."""
+        ctx = self.ctx
+        fields: Fields = {**self.flags, **given}
+        if "env" in given:
+            fields["env"] = {**self.env, **_mapping(given["env"])}
+        else:
+            fields["env"] = self.env
+        if "policy" in self.flags and "policy" in given:
+            fields["policy"] = {**_mapping(self.flags["policy"]), **_mapping(given["policy"])}
+        fields.setdefault("cwd", ctx.cwd)
+        fields["submitter"] = ctx.submitter
+        return NewJob(**fields)  # type: ignore[arg-type]
+
+
+def _mapping(value: object) -> Mapping[str, str]:
+    return value  # type: ignore[return-value]
+
+
+def _split(line: str) -> Fields:
+    import shlex
+
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"enqueue --no-shell: {error}") from None
+    return {"command": words[0], "args": tuple(words[1:]), "shell": False}
+
+
+def _check_text(what: str, *texts: str) -> None:
+    for text in texts:
+        if "\0" in text:
+            raise BadValue(what=what, value=text, expected="a text without NUL characters")
+
+
+def _from_flags(ctx: Context, args: Args) -> Fields:
+    """Return what flags say, as fields of NewJob."""
+    fields: Fields = {}
+    for name in ("queue", "priority"):
+        value = getattr(args, name)
+        if value is not None:
+            fields[name] = value
+    if args.name is not None:
+        fields["name"] = check_name(args.name)
+    policy = {}
+    for name in PER_JOB:
+        text = getattr(args, name.replace("-", "_"), None)
+        if text is not None:
+            policy[name] = canonical(BY_NAME[name], text)
+    if policy:
+        fields["policy"] = policy
+    if args.shell is not None:
+        if args.no_shell:
+            raise UsageError("enqueue: --shell and --no-shell exclude each other")
+        fields["shell"] = True
+    if args.delay is not None or args.at is not None:
+        fields["due_at"] = due_time(ctx, args.delay, args.at)
+    if args.cwd is not None:
+        fields["cwd"] = directory(ctx, args.cwd)
+    if args.stdin is not None:
+        fields["stdin"] = _stdin(ctx, args.stdin)
+    return fields
+
+
+def due_time(ctx: Context, delay: int | None, at: str | None) -> int:
+    """Return when a job becomes due, in ms. Raises UsageError when both are given."""
+    if at is None:
+        return ctx.store.now() + (delay or 0)
+    if delay is not None:
+        raise UsageError("enqueue: delay and at exclude each other")
+    from queuectl.timespec import parse_time
+
+    return parse_time(at, ctx.store.now(), "at")
+
+
+def directory(ctx: Context, path: str) -> str:
+    """Return the absolute directory a path means here; ~ is the user's home."""
+    _check_text("cwd", path)
+    expanded = os.path.expanduser(path)
+    return os.path.normpath(os.path.join(ctx.cwd, expanded))
+
+
+def _stdin(ctx: Context, path: str) -> bytes:
+    if path == "-":
+        if ctx.stdin is None:
+            raise UsageError("enqueue --stdin -: standard input is not free here; name a file")
+        data = ctx.stdin.read(STDIN_LIMIT + 1)
+    else:
+        try:
+            with open(directory(ctx, path), "rb") as file:
+                data = file.read(STDIN_LIMIT + 1)
+        except OSError as error:
+            raise UsageError(f"--stdin {path}: {error.strerror}") from None
+    if len(data) > STDIN_LIMIT:
+        limit = STDIN_LIMIT // 1024**2
+        raise UsageError(f"--stdin {path}: more than {limit} MiB; let the job read it: COMMAND < FILE")
+    return data
+
+
+def _environment(ctx: Context, given: list[str]) -> Mapping[str, str]:
+    """Return what is captured now and what `--env` adds."""
+    env = captured(ctx)
+    if not given:
+        return env
+    added = dict(env)
+    for item in given:
+        name, equals, value = item.partition("=")
+        check_variable("--env", name)
+        if not equals:
+            if name not in ctx.environ:
+                raise UsageError(f"--env {name}: it is not set here; give {name}=VALUE")
+            value = ctx.environ[name]
+        added[name] = value
+    return added
+
+
+def check_variable(what: str, name: str) -> None:
+    """Raise BadValue for what cannot be a variable's name, or one that queuectl sets itself."""
+    if not name or not name.isidentifier() or not name.isascii():
+        raise BadValue(what=what, value=name, expected="a variable: NAME or NAME=VALUE")
+    if name.startswith("QUEUECTL_"):
+        raise BadValue(what=what, value=name, expected="free: QUEUECTL_ names are queuectl's own")
+
+
+def captured(ctx: Context) -> Mapping[str, str]:
+    """Return the variables that a job takes with it, by the setting env-capture.
+
+    The same object as long as nothing changed, so that a store can see that at a glance.
+    """
+    name = "env-capture"
+    store = ctx.store
+    patterns = store.settings().get(name) or store.local_settings.get(name) or BY_NAME[name].default
+    key = ("captured", patterns)
+    found = ctx.memo.get(key)
+    if found is None:
+        found = ctx.memo[key] = _matching(ctx.environ, patterns.split())
+    return _mapping(found)
+
+
+def _matching(environ: Mapping[str, str], patterns: list[str]) -> dict[str, str]:
+    names = {pattern for pattern in patterns if not _GLOB.intersection(pattern)}
+    prefixes = tuple(
+        pattern[:-1] for pattern in patterns
+        if pattern.endswith("*") and not _GLOB.intersection(pattern[:-1])
+    )  # fmt: skip
+    hard = [p for p in patterns if p not in names and p[:-1] not in prefixes]
+    found = {
+        name: value for name, value in environ.items()
+        if name in names or (prefixes and name.startswith(prefixes)) or _globs(name, hard)
+    }  # fmt: skip
+    return {name: found[name] for name in sorted(found) if not name.startswith("QUEUECTL_")}
+
+
+_GLOB = frozenset("*?[")
+
+
+def _globs(name: str, patterns: list[str]) -> bool:
+    if not patterns:
+        return False
+    from fnmatch import fnmatchcase
+
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,95 @@
+"""`help` and `version`, written from the command table."""
+
+from __future__ import annotations
+
+from queuectl.commands import GRAMMAR, TABLE
+from queuectl.commands.result import Result, Text, say
+from queuectl.grammar import COMMON, FLAG, OPTION, Command, Param
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from queuectl.commands.context import Context
+    from queuectl.grammar import Args
+
+
+def show(ctx: Context, args: Args) -> Result:  # noqa: ARG001
+    """Run `help`, `help COMMAND` and `COMMAND --help`."""
+    if not args.command:
+        return Result([_data(command) for command in TABLE], (Text("\n".join(overview())),))
+    commands = GRAMMAR.find(args.command)
+    if len(commands) > 1:
+        lines = [f"{command.usage}\n    {command.summary}" for command in commands]
+        return Result([_data(command) for command in commands], (Text("\n".join(lines)),))
+    return Result(_data(commands[0]), (Text("\n".join(explain(commands[0]))),))
+
+
+def version(ctx: Context, args: Args) -> Result:  # noqa: ARG001
+    """Run `version`."""
+    from queuectl import __version__
+
+    return say(f"queuectl {__version__}", {"version": __version__})
+
+
+def overview() -> Iterator[str]:
+    """Yield the lines of `help`: every command under its topic."""
+    width = max(len(command.name) for command in TABLE)
+    topics = dict.fromkeys(command.topic for command in TABLE)
+    for topic in topics:
+        yield f"{topic}:"
+        for command in TABLE:
+            if command.topic == topic:
+                also = f" (also: {', '.join(command.aliases)})" if command.aliases else ""
+                yield f"  {command.name.ljust(width)}  {command.summary}{also}"
+        yield ""
+    yield "`help COMMAND`, or `COMMAND --help`, explains one. Every command takes --json."
+
+
+def explain(command: Command) -> Iterator[str]:
+    """Yield the lines of `help COMMAND`."""
+    yield f"usage: {command.usage}"
+    yield ""
+    yield f"{command.summary[0].upper()}{command.summary[1:]}."
+    if command.description:
+        yield from command.description.split("\n")
+    if command.aliases:
+        yield f"Also: {', '.join(command.aliases)}."
+    rows = list(_parameters(command))
+    width = max(len(name) for name, _ in rows)
+    yield ""
+    for name, text in rows:
+        yield f"  {name.ljust(width)}  {text}"
+    if command.examples:
+        yield ""
+        yield "For example:"
+        for example in command.examples:
+            yield f"  {example}"
+
+
+def _parameters(command: Command) -> Iterator[tuple[str, str]]:
+    for param in command.params:
+        if param.kind not in (OPTION, FLAG):
+            yield param.placeholder, param.help
+    for param in (*command.params, *COMMON):
+        if param.kind in (OPTION, FLAG):
+            yield _spelling(param), param.help
+
+
+def _spelling(param: Param) -> str:
+    short = f"{param.short}, " if param.short else "    "
+    value = f" {param.placeholder}" if param.kind == OPTION else ""
+    return f"{short}{param.flag}{value}"
+
+
+def _data(command: Command) -> dict[str, object]:
+    return {
+        "command": command.name,
+        "aliases": list(command.aliases),
+        "summary": command.summary,
+        "usage": command.usage,
+        "parameters": [{"name": name.strip(), "help": text} for name, text in _parameters(command)],
+        "examples": list(command.examples),
+    }
+
+

@@ -1,0 +1,106 @@
+"""Remarks about a job that will probably not do what its author meant. Never in the way."""
+
+from __future__ import annotations
+
+import os
+
+from queuectl.tokens import quotes_closed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from queuectl.job import NewJob
+
+_PROGRAM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-@%,:")
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+#: words that a POSIX shell knows itself (XCU 2.4, 2.14 and usual built-ins)
+_BUILT_IN = frozenset(
+    ". : [ alias bg break case cd command continue do done echo elif else esac eval exec exit export"
+    " false fg fi for function getopts hash if in jobs kill let local printf pwd read readonly return"
+    " select set shift source test then time times trap true type ulimit umask unalias unset until"
+    " wait while".split()
+)
+#: variables that every job has, whatever is captured
+_ALWAYS = frozenset("HOME USER LOGNAME SHELL TMPDIR PWD OLDPWD PPID IFS OPTIND".split())
+
+
+def remarks(
+    new: NewJob, environ: Mapping[str, str], memo: dict[object, object]
+) -> Iterator[str]:
+    """Yield what there is to say about a job before it runs. `memo` remembers programs."""
+    in_shell = new.shell if new.shell is not None else not new.args
+    program = _first_word(new.command) if in_shell else new.command
+    if program and not (in_shell and program in _BUILT_IN):
+        key = (program, new.cwd, new.env.get("PATH"))
+        if key not in memo:
+            memo[key] = _is_runnable(program, new.cwd, new.env.get("PATH", os.defpath))
+        if not memo[key]:
+            where = "" if "/" in program else " on PATH"
+            yield f"there is no program {program}{where} now"
+    if in_shell:
+        yield from _about_shell_line(new, environ)
+
+
+def _about_shell_line(new: NewJob, environ: Mapping[str, str]) -> Iterator[str]:
+    line = new.command
+    if line.endswith("&") and not line.endswith("&&"):
+        yield "the final & is not needed: what it leaves behind is ended with the job's shell"
+    if not quotes_closed(line):
+        yield "a quote in the command is not closed"
+    if "$" not in line:
+        return
+    for name in dict.fromkeys(_variables(line)):
+        known = name in _ALWAYS or name in new.env or name.startswith("QUEUECTL_")
+        if name in environ and not known and not _assigned(line, name):
+            yield f"${name} is set here but will not be when the job runs: add --env {name}"
+
+
+def _first_word(line: str) -> str:
+    """Return the program a shell line begins with; empty when that takes a shell to tell."""
+    words = line.split(None, 1)
+    word = words[0] if words else ""
+    end = 0
+    while end < len(word) and word[end] in _PROGRAM:
+        end += 1
+    # what follows may only end the command; `=`, quotes, `$` and globs make it another word
+    return word[:end] if end == len(word) or word[end] in ";|&<>" else ""
+
+
+def _is_runnable(program: str, cwd: str, path: str) -> bool:
+    if "/" in program:
+        places = [os.path.join(cwd, program)]
+    else:
+        places = [os.path.join(cwd, folder, program) for folder in path.split(":")]
+    return any(os.access(place, os.X_OK) and not os.path.isdir(place) for place in places)
+
+
+def _variables(line: str) -> Iterator[str]:
+    """Yield the names of `$NAME` and `${NAME` outside single quotes."""
+    position = 0
+    in_double = False
+    while position < len(line):
+        char = line[position]
+        if char == "\\":
+            position += 1
+        elif char == '"':
+            in_double = not in_double
+        elif char == "'" and not in_double:
+            end = line.find("'", position + 1)
+            if end < 0:
+                return
+            position = end
+        elif char == "$":
+            begin = position + (2 if line.startswith("${", position) else 1)
+            end = begin
+            while end < len(line) and line[end] in _NAME:
+                end += 1
+            if end > begin and not line[begin].isdigit():
+                yield line[begin:end]
+                position = end - 1
+        position += 1
+
+
+def _assigned(line: str, name: str) -> bool:
+    """Whether the line gives the variable a value itself."""
+    return f"{name}=" in line or f"for {name} " in line or f"read {name}" in line

@@ -1,0 +1,211 @@
+"""Jobs as JSON objects: every field once, with the type it must have."""
+
+from __future__ import annotations
+
+import json
+
+from queuectl.commands.drafts import check_variable, directory, due_time
+from queuectl.errors import BadValue, UsageError, did_you_mean
+from queuectl.selection import check_name
+from queuectl.settings import BY_NAME, PER_JOB, canonical
+from queuectl.timespec import parse_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from queuectl.commands.context import Context
+
+    Fields = dict[str, object]
+
+
+def read_job(text: str, ctx: Context) -> Fields:
+    """Return the fields of NewJob that a JSON object gives. Raises UsageError naming the field."""
+    given = load_object(text)
+    if "command" not in given:
+        close = "" if not given else _near("command", given)
+        raise UsageError(f"command: missing; a job is at least {{\"command\": \"…\"}}{close}")
+    fields: Fields = {}
+    for name, value in given.items():
+        read = _READERS.get(name)
+        if read is None:
+            raise UsageError(f"no field {name!r}{did_you_mean(name, _READERS) or _list_fields()}")
+        read(name, value, fields)
+    if "id" in given and "name" in given and given["id"] != given["name"]:
+        raise UsageError("id: is taken as the name, and there is a name too; give one of them")
+    if "delay" in fields or "at" in fields:
+        delay, at = fields.pop("delay", None), fields.pop("at", None)
+        fields["due_at"] = due_time(ctx, delay, at)  # type: ignore[arg-type]
+    if "cwd" in fields:
+        fields["cwd"] = directory(ctx, str(fields["cwd"]))
+    return fields
+
+
+def load_object(text: str) -> dict[str, object]:
+    """Return the object a text holds. Raises UsageError with the character where it stops."""
+    try:
+        found = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        where = f"at character {error.pos + 1}" if error.lineno == 1 else f"in line {error.lineno}"
+        message = "something follows the object" if error.msg == "Extra data" else error.msg.lower()
+        hint = "; for a shell group: enqueue -- { …; }" if error.pos < 3 else ""
+        raise UsageError(f"bad JSON {where}: {message}{hint}", position=error.pos) from None
+    except RecursionError:
+        raise UsageError("bad JSON: nested too deeply") from None
+    if not isinstance(found, dict):
+        raise UsageError("bad JSON: a job is an object: {…}")
+    return found
+
+
+def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"{twin}: given twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise UsageError(f"bad JSON: {name} is not a JSON number")
+
+
+def _near(wanted: str, given: dict[str, object]) -> str:
+    from queuectl.errors import nearest
+
+    close = nearest(wanted, given)
+    return f"; did you mean {wanted} by {close!r}?" if close else ""
+
+
+def _list_fields() -> str:
+    return f"; there are {', '.join(_READERS)}"
+
+
+def _wrong(name: str, value: object, expected: str) -> NoReturn:
+    shown = json.dumps(value)
+    if len(shown) > 60:
+        shown = shown[:59] + "…"
+    raise UsageError(f"{name}: {shown} is not {expected}")
+
+
+def _string(name: str, value: object, expected: str = "a string") -> str:
+    if not isinstance(value, str):
+        _wrong(name, value, expected)
+    if "\0" in value:
+        _wrong(name, value, "a string without NUL characters")
+    return value
+
+
+def _read_string(name: str, value: object, fields: Fields) -> None:
+    fields[name] = _string(name, value)
+
+
+def _read_command(name: str, value: object, fields: Fields) -> None:
+    if not _string(name, value).strip():
+        _wrong(name, value, "a command")
+    fields[name] = value
+
+
+def _read_args(name: str, value: object, fields: Fields) -> None:
+    if value is None:
+        return
+    if not isinstance(value, list):
+        _wrong(name, value, "a list of strings")
+    words = tuple(_string(f"{name}[{at}]", word) for at, word in enumerate(value))
+    fields[name] = words or None
+
+
+def _read_shell(name: str, value: object, fields: Fields) -> None:
+    if isinstance(value, str):
+        fields[name] = True
+        _policy(fields)["shell"] = canonical(BY_NAME["shell"], value)
+    elif isinstance(value, bool):
+        fields[name] = value
+    else:
+        _wrong(name, value, "true, false or the path of a shell")
+
+
+def _read_name(name: str, value: object, fields: Fields) -> None:
+    if name == "id" and not isinstance(value, str):
+        _wrong(name, value, "a string; queuectl gives the numbers, a string is taken as name")
+    try:
+        fields["name"] = check_name(_string(name, value))
+    except BadValue as error:
+        raise BadValue(what=name, **{k: v for k, v in error.facts.items() if k != "what"}) from None
+
+
+def _read_whole(name: str, value: object, fields: Fields) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
+        _wrong(name, value, "a whole number")
+    fields[name] = value
+
+
+def _read_bool(name: str, value: object, fields: Fields) -> None:
+    if not isinstance(value, bool):
+        _wrong(name, value, "true or false")
+    fields[name] = value
+
+
+def _read_delay(name: str, value: object, fields: Fields) -> None:
+    fields[name] = parse_duration(_number_or_text(name, value), name)
+
+
+def _read_env(name: str, value: object, fields: Fields) -> None:
+    if not isinstance(value, dict):
+        _wrong(name, value, "an object of strings")
+    for variable, text in value.items():
+        check_variable(name, variable)
+        _string(f"{name}.{variable}", text)
+    fields[name] = value
+
+
+def _read_stdin(name: str, value: object, fields: Fields) -> None:
+    if not isinstance(value, str):
+        _wrong(name, value, "a string")
+    fields[name] = value.encode("utf-8", "surrogatepass")
+
+
+def _read_policy(name: str, value: object, fields: Fields) -> None:
+    setting = BY_NAME[name.replace("_", "-")]
+    if setting.kind == "int":
+        if isinstance(value, bool) or not isinstance(value, int):
+            _wrong(name, value, "a whole number")
+        text = str(value)
+    elif setting.kind == "number":
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            _wrong(name, value, "a number")
+        text = repr(value)
+    else:
+        text = _number_or_text(name, value)
+    try:
+        _policy(fields)[setting.name] = canonical(setting, text)
+    except BadValue as error:
+        _wrong(name, value, str(error.facts.get("expected", "valid")))
+
+
+def _number_or_text(name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        _wrong(name, value, "a number of seconds, or a text such as 30s")
+    return value if isinstance(value, str) else format(value, "f")
+
+
+def _policy(fields: Fields) -> dict[str, str]:
+    return fields.setdefault("policy", {})  # type: ignore[return-value]
+
+
+_READERS: dict[str, Callable[[str, object, Fields], None]] = {
+    "command": _read_command,
+    "args": _read_args,
+    "shell": _read_shell,
+    "queue": _read_string,
+    "name": _read_name,
+    "id": _read_name,
+    "priority": _read_whole,
+    **{name.replace("-", "_"): _read_policy for name in PER_JOB if name != "shell"},
+    "delay": _read_delay,
+    "at": _read_string,
+    "cwd": _read_string,
+    "env": _read_env,
+    "stdin": _read_stdin,
+}

@@ -1,0 +1,139 @@
+"""`set` and `prune`: settings, and what is not kept for ever."""
+
+from __future__ import annotations
+
+from queuectl.commands.result import Column, Result, Table, plural, say
+from queuectl.errors import BadValue, UsageError
+from queuectl.job import CANCELLED, COMPLETED, FINAL
+from queuectl.settings import DEFAULT, ENVIRONMENT, QUEUE, SETTINGS, STORE, canonical, find, parse
+from queuectl.store.base import Filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from queuectl.commands.context import Context
+    from queuectl.grammar import Args
+    from queuectl.job import State
+    from queuectl.settings import Setting
+    from queuectl.store.base import Store
+
+
+def set_value(ctx: Context, args: Args) -> Result:
+    """Run `set`: show all settings, show one, change one, or take a change back."""
+    queue: str | None = args.queue
+    if queue is not None:
+        from queuectl.commands.picking import check_queues
+
+        check_queues(ctx.store, (queue,))
+    if args.setting is None:
+        if args.default:
+            raise UsageError("set --default: which setting? for example: set max-retries --default")
+        return _all_settings(ctx, queue)
+    setting = find(args.setting)
+    if queue is not None and not setting.per_job:
+        raise UsageError(f"{setting.name} is not a setting of jobs: it cannot be set for a queue")
+    if args.default:
+        if args.value:
+            raise UsageError(f"set {setting.name}: a value or --default, not both")
+        ctx.write(lambda store: store.set(setting.name, None, queue))
+    elif args.value:
+        text = canonical(setting, " ".join(args.value))
+        ctx.write(lambda store: store.set(setting.name, text, queue))
+    else:
+        value, origin = _value_and_origin(ctx.store, setting, queue)
+        return say(f"{setting.name} is {value} ({origin}): {setting.help}", _setting_data(ctx, setting, queue))
+    value, origin = _value_and_origin(ctx.store, setting, queue)
+    where = "" if queue is None else f" for queue {queue}"
+    applies = "; applies to jobs enqueued from now on" if setting.per_job else ""
+    back = f" again, from {origin}" if args.default else ""
+    return say(f"{setting.name} is {value}{back}{where}{applies}", _setting_data(ctx, setting, queue))
+
+
+def _all_settings(ctx: Context, queue: str | None) -> Result:
+    columns = (Column("SETTING"), Column("VALUE", elastic=True), Column("FROM"), Column("MEANING", elastic=True))
+    rows = [
+        (setting.name, *_value_and_origin(ctx.store, setting, queue), setting.help)
+        for setting in SETTINGS
+    ]
+    data = [_setting_data(ctx, setting, queue) for setting in SETTINGS]
+    return Result(data, (Table(columns, rows),))
+
+
+def _setting_data(ctx: Context, setting: Setting, queue: str | None) -> dict[str, object]:
+    value, origin = _value_and_origin(ctx.store, setting, queue)
+    return {"setting": setting.name, "value": value, "from": origin, "meaning": setting.help}
+
+
+def _value_and_origin(store: Store, setting: Setting, queue: str | None) -> tuple[str, str]:
+    """Return the value in effect and where it comes from, strongest source first."""
+    sources: list[tuple[str, Mapping[str, str]]] = [
+        (STORE, store.settings()), (ENVIRONMENT, store.local_settings),
+    ]  # fmt: skip
+    if queue is not None:
+        sources.insert(0, (QUEUE, store.settings(queue)))
+    for origin, values in sources:
+        if setting.name in values:
+            return values[setting.name], origin
+    return setting.default, DEFAULT
+
+
+def prune(ctx: Context, args: Args) -> Result:
+    """Run `prune`: by the keep- settings, or by what the flags say."""
+    states = {state for group in args.state for state in group}
+    wrong = states - FINAL
+    if wrong:
+        expected = "a final state: completed, cancelled or dead"
+        raise BadValue(what="--state", value=wrong.pop(), expected=expected)
+    if args.older_than is None and not states:
+        removed = prune_by_settings(ctx)
+        return say(f"{plural(removed, 'job')} removed", {"removed": removed})
+    if args.older_than is None:
+        raise UsageError("prune --state: how old? for example --older-than 7d, or 0 for all of them")
+    chosen: Sequence[State] = tuple(states) or (COMPLETED, CANCELLED)  # type: ignore[arg-type]
+    before = ctx.store.now() - args.older_than if args.older_than else None
+    if not args.yes:
+        from queuectl.commands.acting import confirm
+
+        most = ctx.store.count(Filter(states=chosen))
+        what = f"finished more than {args.older_than // 1000} s ago" if args.older_than else "all of them"
+        confirm(ctx, f"remove {' and '.join(sorted(chosen))} jobs ({what}; up to {most})?", most)
+    removed = _prune(ctx, chosen, before)
+    return say(f"{plural(removed, 'job')} removed", {"removed": removed})
+
+
+def _prune(ctx: Context, states: Sequence[State], before: int | None) -> int:
+    """Remove in batches, so that no other writer waits for long."""
+    removed = 0
+    while batch := ctx.write(lambda store: store.prune(states, before)):
+        removed += batch
+    return removed
+
+
+def prune_by_settings(ctx: Context) -> int:
+    """Remove what the keep- settings do not keep; dead jobs always stay. Return how many."""
+    now = ctx.store.now()
+    removed = 0
+    kept: tuple[tuple[str, State], ...] = (("keep-completed", COMPLETED), ("keep-cancelled", CANCELLED))
+    for name, state in kept:
+        age = _number(ctx.store, name)
+        if age:
+            removed += _prune(ctx, (state,), now - age)
+    most = _number(ctx.store, "keep-completed-count")
+    excess = ctx.store.counts()[COMPLETED] - most
+    while most and excess > 0:
+        size = min(excess, 1000)
+        batch = ctx.write(lambda store, size=size: store.prune((COMPLETED,), None, size))  # type: ignore[misc]
+        if not batch:
+            break
+        removed += batch
+        excess -= batch
+    return removed
+
+
+def _number(store: Store, name: str) -> int:
+    setting = find(name)
+    value, _ = _value_and_origin(store, setting, None)
+    return int(parse(setting, value))
+
+

@@ -1,0 +1,107 @@
+"""`status` and `list`: what there is and what goes on."""
+
+from __future__ import annotations
+
+from queuectl.commands import picking, views
+from queuectl.commands.result import Result, Table, Text, plural, say
+from queuectl.job import FAILED, FINAL, PENDING, PROCESSING, STATES
+from queuectl.store.base import Filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from queuectl.commands.context import Context
+    from queuectl.commands.result import Column
+    from queuectl.grammar import Args
+    from queuectl.job import Job
+
+#: rows of `list` on a terminal when no limit is given
+FIRST_PAGE = 50
+#: lines of `status` that are no jobs
+_OTHER_LINES = 8
+
+
+def status(ctx: Context, args: Args) -> Result:
+    """Run `status`, and `status ID` for single jobs."""
+    if args.which:
+        from queuectl.commands.wholejob import show
+
+        return show(ctx, args)
+    counts = ctx.store.counts()
+    workers = sum(host.workers for host in ctx.store.hosts())
+    rows = max(6, (ctx.screen.height if ctx.screen.terminal else 24) - _OTHER_LINES)
+    running = list(ctx.store.jobs(Filter(states=(PROCESSING,)), limit=rows))
+    waiting = _waiting(ctx, max(2, (rows - len(running)) // 2))
+    left = max(2, rows - len(running) - len(waiting))
+    final = tuple(state for state in STATES if state in FINAL)
+    finished = list(ctx.store.jobs(Filter(states=final), limit=left, newest=True))
+    data = {
+        "counts": dict(counts),
+        "workers": workers,
+        "running": [views.job_data(job) for job in running],
+        "waiting": [views.job_data(job) for job in waiting],
+        "finished": [views.job_data(job) for job in finished],
+    }
+    if not any(counts.values()):
+        return say(f"No jobs yet: enqueue echo hello  ({plural(workers, 'worker')})", data)
+    parts = [f"{number} {state}" for state, number in counts.items() if number]
+    blocks: list[Text | Table] = [Text(f"{', '.join(parts)}; {plural(workers, 'worker')}")]
+    around = views.surroundings(ctx.store)
+    for title, jobs in (("Running", running), ("Waiting", waiting), ("Finished", finished)):
+        if jobs:
+            cells = [views.job_cells(job, around) for job in jobs]
+            blocks.append(Table(views.JOB_COLUMNS, cells, title))
+    return Result(data, blocks)
+
+
+def _waiting(ctx: Context, most: int) -> list[Job]:
+    """Return some jobs that wait, those that run first on top."""
+    failed = ctx.store.jobs(Filter(states=(FAILED,)), limit=most)
+    pending = ctx.store.jobs(Filter(states=(PENDING,)), limit=most)
+    return sorted((*failed, *pending), key=views.waiting_order)[:most]
+
+
+def list_jobs(ctx: Context, args: Args) -> Result:
+    """Run `list`."""
+    chosen = picking.selection_of(ctx, args)
+    limit = args.limit
+    if limit is None and ctx.screen.terminal and not args.json and not chosen.only_single:
+        limit = FIRST_PAGE
+    if limit is None:
+        return listing(ctx, picking.jobs_of(ctx, chosen), chosen.states)
+    newest = list(picking.jobs_of(ctx, chosen, limit=limit + 1, newest=True))
+    jobs = sorted(newest[:limit], key=lambda job: job.id)
+    notes = []
+    if len(newest) > limit and args.limit is None:
+        where = chosen.filter() if not chosen.single else None
+        total = ctx.store.count(where) if where is not None else None
+        rest = f"{total - limit} older" if total is not None else "older"
+        notes.append(f"{rest} jobs are not shown: list --limit N, or narrow it with --state and others")
+    return listing(ctx, iter(jobs), chosen.states, notes)
+
+
+def listing(
+    ctx: Context,
+    jobs: Iterator[Job],
+    states: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    columns: Sequence[Column] = views.JOB_COLUMNS,
+) -> Result:
+    """Return jobs as a table; when there are none, a sentence about where there are some."""
+    first = next(jobs, None)
+    if first is None:
+        hint = picking.where_they_are(ctx.store, states)  # type: ignore[arg-type]
+        return Result([], (), (*notes, hint))
+    around = views.surroundings(ctx.store)
+
+    def everything() -> Iterator[Job]:
+        yield first
+        yield from jobs
+
+    if columns is views.DEAD_COLUMNS:
+        rows: Iterator[Sequence[str | None]] = (views.dead_cells(job, around.now) for job in everything())
+    else:
+        rows = (views.job_cells(job, around) for job in everything())
+    data = (views.job_data(job) for job in everything())
+    return Result(data, (Table(columns, rows),), notes)

@@ -1,0 +1,219 @@
+"""How jobs and attempts look: cells for people, plain values for machines."""
+
+from __future__ import annotations
+
+from queuectl.commands.result import Column
+from queuectl.job import DEAD, FAILED, PENDING, PROCESSING
+from queuectl.record import Record
+from queuectl.timespec import describe_duration, format_time, iso_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from queuectl.job import Attempt, Job
+    from queuectl.store.base import Store
+
+STATE_STYLES = {
+    "processing": "cyan", "cancelling": "yellow", "completed": "green", "failed": "yellow",
+    "dead": "red", "cancelled": "dim",
+}  # fmt: skip
+
+JOB_COLUMNS = (
+    Column("ID", right=True),
+    Column("STATE", styles=STATE_STYLES),
+    Column("QUEUE", optional=True),
+    Column("NAME", optional=True),
+    Column("PRIO", optional=True, right=True),
+    Column("TRIES", optional=True, right=True),
+    Column("TIME", optional=True, right=True),
+    Column("REASON", optional=True, elastic=True),
+    Column("COMMAND", elastic=True),
+)
+
+
+class Surroundings(Record):
+    """What decides, apart from a job itself, why it does not run."""
+
+    now: int
+    #: whether any worker anywhere could take it
+    workers: bool
+    paused_queues: Collection[str]
+
+
+def surroundings(store: Store) -> Surroundings:
+    """Read what `waits_for` needs."""
+    paused = frozenset(queue.name for queue in store.queues() if queue.paused)
+    return Surroundings(store.now(), any(host.workers for host in store.hosts()), paused)
+
+
+def job_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
+    """Return the cells of JOB_COLUMNS."""
+    return (
+        str(job.id),
+        job.shown_state,
+        job.queue if job.queue != "default" else None,
+        job.name,
+        str(job.priority) if job.priority else None,
+        f"{job.attempts}/{job.max_retries + 1}" if job.attempts > 1 or job.state == FAILED else None,
+        took(job, around.now),
+        reason(job, around),
+        job.words,
+    )
+
+
+def took(job: Job, now: int) -> str | None:
+    """Return how long its newest attempt has taken."""
+    if job.started_at is None or job.state in (PENDING, FAILED):
+        return None
+    end = now if job.finished_at is None else job.finished_at
+    # a job that was cancelled while it waited has finished after an older attempt
+    return describe_duration(end - job.started_at)
+
+
+def reason(job: Job, around: Surroundings) -> str | None:
+    """Return why a job waits, or how it ended when that was not well."""
+    if job.state == PROCESSING or job.state == "completed":
+        return None
+    if job.state in (PENDING, FAILED):
+        waiting = waits_for(job, around)
+        return "; ".join(part for part in (job.reason, waiting) if part) or None
+    return None if job.reason == job.state else job.reason
+
+
+def waits_for(job: Job, around: Surroundings) -> str | None:
+    """Return what a waiting job waits for; None when only its turn."""
+    if job.paused:
+        return "paused"
+    if job.queue in around.paused_queues:
+        return f"queue {job.queue} is paused"
+    if job.due_at > around.now:
+        what = "retries" if job.state == FAILED else "starts"
+        left = job.due_at - around.now
+        if left > 3_600_000:
+            return f"{what} at {format_time(job.due_at, around.now)}"
+        return f"{what} in {describe_duration(left)}"
+    return None if around.workers else "no workers"
+
+
+def job_data(job: Job) -> dict[str, object]:
+    """Return a job as --json shows it in lists."""
+    return {
+        "id": job.id,
+        "name": job.name,
+        "queue": job.queue,
+        "state": job.state,
+        "cancelling": job.shown_state == "cancelling",
+        "command": job.command,
+        "args": None if job.args is None else list(job.args),
+        "shell": job.shell,
+        "priority": job.priority,
+        "attempts": job.attempts,
+        "max_retries": job.max_retries,
+        "runs": job.runs,
+        "paused": job.paused,
+        "reason": job.reason,
+        "exit_code": job.exit_code,
+        "created_at": iso_time(job.created_at),
+        "due_at": iso_time(job.due_at),
+        "next_run_at": iso_time(job.next_run_at),
+        "started_at": iso_time(job.started_at),
+        "finished_at": iso_time(job.finished_at),
+        "cwd": job.cwd,
+        "submitter": job.submitter,
+        "policy": dict(job.policy),
+    }
+
+
+def attempt_data(attempt: Attempt) -> dict[str, object]:
+    """Return an attempt as --json shows it."""
+    return {
+        "attempt": attempt.run,
+        "host": attempt.host,
+        "due_at": iso_time(attempt.due_at),
+        "started_at": iso_time(attempt.started_at),
+        "finished_at": iso_time(attempt.finished_at),
+        "kind": attempt.kind,
+        "code": attempt.code,
+        "reason": attempt.reason,
+        "user_ms": attempt.user_ms,
+        "system_ms": attempt.system_ms,
+        "max_rss_kib": attempt.max_rss_kib,
+        "stdout_bytes": attempt.stdout_bytes,
+        "stderr_bytes": attempt.stderr_bytes,
+        "message": attempt.message,
+    }
+
+
+ATTEMPT_COLUMNS = (
+    Column("ATTEMPT", right=True),
+    Column("STARTED"),
+    Column("TOOK", right=True),
+    Column("WAITED", right=True, optional=True),
+    Column("ENDED", elastic=True),
+    Column("CPU", right=True, optional=True),
+    Column("MEMORY", right=True, optional=True),
+    Column("OUTPUT", right=True, optional=True),
+)
+
+
+def attempt_cells(attempt: Attempt, now: int) -> Sequence[str | None]:
+    """Return the cells of ATTEMPT_COLUMNS."""
+    end = now if attempt.finished_at is None else attempt.finished_at
+    cpu = attempt.user_ms + attempt.system_ms
+    waited = None if attempt.due_at is None else max(0, attempt.started_at - attempt.due_at)
+    ended = attempt.reason or "running"
+    if attempt.message:
+        ended = f"{ended}: {attempt.message}"
+    return (
+        str(attempt.run),
+        format_time(attempt.started_at, now),
+        describe_duration(end - attempt.started_at),
+        None if waited is None else describe_duration(waited),
+        ended,
+        f"{cpu / 1000:.2f}s" if attempt.finished_at is not None else None,
+        size(attempt.max_rss_kib * 1024) if attempt.max_rss_kib else None,
+        size(attempt.stdout_bytes + attempt.stderr_bytes) if attempt.finished_at else None,
+    )
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for reading: `512 B`, `3.4 KiB`."""
+    if count < 1024:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        value /= 1024
+        if value < 1024:
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{value:.0f} PiB"
+
+
+def waiting_order(job: Job) -> tuple[int, int, int]:
+    """Return the key that sorts waiting jobs as they will run."""
+    return -job.priority, job.due_at, job.id
+
+
+DEAD_COLUMNS = (
+    Column("ID", right=True),
+    Column("QUEUE", optional=True),
+    Column("NAME", optional=True),
+    Column("DIED"),
+    Column("TRIES", right=True),
+    Column("REASON", elastic=True),
+    Column("COMMAND", elastic=True),
+)
+
+
+def dead_cells(job: Job, now: int) -> Sequence[str | None]:
+    """Return the cells of DEAD_COLUMNS."""
+    assert job.state == DEAD
+    return (
+        str(job.id),
+        job.queue if job.queue != "default" else None,
+        job.name,
+        format_time(job.finished_at, now) if job.finished_at else None,
+        str(job.attempts),
+        job.reason,
+        job.words,
+    )

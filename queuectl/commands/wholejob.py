@@ -1,0 +1,105 @@
+"""`status ID`: one job whole, with its attempts and the edges of its output."""
+
+from __future__ import annotations
+
+from queuectl.commands import picking, views
+from queuectl.commands.result import Result, Table, Text
+from queuectl.output import pieces, read_tail
+from queuectl.timespec import format_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from queuectl.commands.context import Context
+    from queuectl.grammar import Args
+    from queuectl.job import Job, Output
+
+#: lines of output shown from the beginning and from the end
+_EDGE = 5
+_WIDEST = 4096
+
+
+def show(ctx: Context, args: Args) -> Result:
+    """Return the jobs of a selection whole; one of them, as one object in JSON."""
+    chosen = picking.selection_of(ctx, args)
+    jobs = list(picking.jobs_of(ctx, chosen))
+    if not jobs:
+        return Result([], (), (picking.where_they_are(ctx.store, chosen.states),))
+    blocks: list[Text | Table] = []
+    around = views.surroundings(ctx.store)
+    for job in jobs:
+        if blocks:
+            blocks.append(Text(""))
+        blocks.extend(_blocks(ctx, job, around))
+    data = [_data(ctx, job) for job in jobs]
+    return Result(data[0] if chosen.only_single and len(data) == 1 else data, blocks)
+
+
+def _data(ctx: Context, job: Job) -> dict[str, object]:
+    attempts = [views.attempt_data(attempt) for attempt in ctx.store.attempts(job.id)]
+    return {**views.job_data(job), "env": dict(job.env), "history": attempts}
+
+
+def _blocks(ctx: Context, job: Job, around: views.Surroundings) -> Iterator[Text | Table]:
+    facts = list(_facts(job, around))
+    width = max(len(name) for name, _ in facts)
+    head = f"job {job.id}" + (f" ({job.name})" if job.name else "") + f": {job.shown_state}"
+    why = views.reason(job, around)
+    lines = [head + (f" ({why})" if why else "")]
+    lines.extend(f"  {name.ljust(width)}  {value}" for name, value in facts)
+    yield Text("\n".join(lines))
+    attempts = ctx.store.attempts(job.id)
+    if not attempts:
+        return
+    rows = [views.attempt_cells(attempt, around.now) for attempt in attempts]
+    yield Table(views.ATTEMPT_COLUMNS, rows)
+    newest = attempts[-1]
+    output = ctx.store.output(job.id, newest.run)
+    if output is not None:
+        edges = output_edges(output)
+        if edges:
+            yield Text("\n".join((f"output of attempt {newest.run}:", *edges)))
+
+
+def _facts(job: Job, around: views.Surroundings) -> Iterator[tuple[str, str]]:
+    how = "by a shell" if job.shell else "no shell"
+    yield "command", f"{job.words}  ({how})"
+    place = [f"queue {job.queue}"]
+    if job.priority:
+        place.append(f"priority {job.priority}")
+    yield "place", ", ".join(place)
+    policy = [f"max-retries {job.max_retries}", *(f"{k} {v}" for k, v in job.policy.items())]
+    yield "policy", ", ".join(policy)
+    yield "tries", f"{job.attempts} of {job.max_retries + 1}" + (
+        f", {job.runs} ever" if job.runs != job.attempts else ""
+    )
+    yield "from", f"{job.submitter} in {job.cwd}, {format_time(job.created_at, around.now)}"
+    if job.env:
+        yield "env", " ".join(sorted(job.env))
+    if job.host and job.state == "processing":
+        yield "host", job.host
+
+
+def output_edges(output: Output) -> list[str]:
+    """Return the first and last lines of an output, indented; few reads, however long it is."""
+    try:
+        head, whole = _first_lines(output)
+        if whole and len(head) <= 2 * _EDGE:
+            return [f"  {line}" for line in head]
+        tail = b"".join(piece.data for piece in read_tail(output, _EDGE))[-_WIDEST * _EDGE :]
+    except OSError as error:
+        return [f"  (its output cannot be read: {error.strerror})"]
+    last = tail.decode("utf-8", "replace").splitlines()[-_EDGE:]
+    return [*(f"  {line}" for line in head[:_EDGE]), "  …", *(f"  {line}" for line in last)]
+
+
+def _first_lines(output: Output) -> tuple[list[str], bool]:
+    """Return the first lines, and whether there are no others."""
+    found = b""
+    for piece in pieces(output):
+        found += piece.data
+        if len(found) > _WIDEST or found.count(b"\n") > 2 * _EDGE:
+            text = found[:_WIDEST].decode("utf-8", "replace")
+            return text.splitlines(), False
+    return found.decode("utf-8", "replace").splitlines(), True

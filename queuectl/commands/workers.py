@@ -1,0 +1,128 @@
+"""`worker`: start, stop and list what runs jobs."""
+
+from __future__ import annotations
+
+import os
+
+from queuectl.commands.context import ONE_SHOT, user_name
+from queuectl.commands.result import Column, Result, Table, plural, say
+from queuectl.errors import NotFound, UsageError
+from queuectl.timespec import describe_duration, format_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.commands.context import Context
+    from queuectl.grammar import Args
+    from queuectl.store.base import HostInfo
+
+_SHORT = 8
+_COLUMNS = (
+    Column("HOST"), Column("MACHINE"), Column("USER", optional=True), Column("PID", right=True),
+    Column("WORKERS", right=True), Column("QUEUES", optional=True), Column("RUNNING", elastic=True, optional=True),
+    Column("SINCE"), Column("STATE", styles={"stopping": "yellow", "here": "green"}, optional=True),
+)  # fmt: skip
+
+
+def start(ctx: Context, args: Args) -> Result:
+    """Run `worker start`: threads of this process; on the command line it stays until they end."""
+    from queuectl.commands.picking import check_queues
+
+    queues = tuple(args.queue)
+    check_queues(ctx.store, queues)
+    if args.until_empty and ctx.mode != ONE_SHOT:
+        raise UsageError("worker start --until-empty is for the command line; here: wait for the jobs")
+    host = ctx.host()
+    before = host.workers
+    asked = args.workers or 1
+    now = host.start(asked, queues)
+    only = f" for {', '.join(queues)}" if queues else ""
+    text = f"{plural(now, 'worker')}{only}" + (f" ({asked} more than before)" if before else "")
+    result = say(text, {"workers": now, "started": asked, "queues": list(queues), "host": host.id})
+    if ctx.mode != ONE_SHOT:
+        return result
+    from queuectl.commands.foreground import work
+
+    return result._replace(then=lambda: work(ctx, host, queues, until_empty=args.until_empty))
+
+
+def stop(ctx: Context, args: Args) -> Result:
+    """Run `worker stop`: this process's workers, else those of the only host of this user here."""
+    host = ctx.running_host
+    if args.host is None and host is not None and host.workers:
+        before = host.workers
+        running = host.stop(args.workers, now=args.now)
+        ids = sorted(claim.job_id for claim in running)
+        stopped = min(args.workers or before, before)
+        return say(f"{plural(stopped, 'worker')} stopping{_waiting_for(ids, now=args.now)}",
+                   {"stopping": stopped, "running": ids})  # fmt: skip
+    hosts = _asked_hosts(ctx, args.host)
+    if not hosts:
+        return say("no workers are running", {"stopping": 0, "running": []})
+    how = "now" if args.now else "drain"
+    lines, ids, stopped = [], [], 0
+    for info in hosts:
+        held = [held.job_id for held in ctx.store.held_by(info.id) if held.started_at is not None]
+        if not ctx.write(lambda store, info=info: store.ask_stop(info.id, how, args.workers)):  # type: ignore[misc]
+            continue
+        number = min(args.workers or info.workers, info.workers)
+        stopped += number
+        ids.extend(held)
+        lines.append(f"host {info.id[:_SHORT]}: {plural(number, 'worker')} stopping{_waiting_for(held, now=args.now)}")
+    return say("\n".join(lines) or "no workers are running", {"stopping": stopped, "running": ids})
+
+
+def _waiting_for(ids: list[int], *, now: bool) -> str:
+    if not ids:
+        return ""
+    named = ", ".join(map(str, ids[:20])) + (", …" if len(ids) > 20 else "")  # noqa: PLR2004
+    jobs = f"{'job' if len(ids) == 1 else 'jobs'} {named}"
+    return f"; {jobs} ended and handed back" if now else f" when {jobs} ended"
+
+
+def _asked_hosts(ctx: Context, word: str | None) -> list[HostInfo]:
+    """Return the hosts that `worker stop` is about. Raises UsageError when that is not clear."""
+    hosts = [host for host in ctx.store.hosts() if host.workers]
+    if word == "all":
+        return hosts
+    if word is not None:
+        found = [host for host in hosts if host.id.startswith(word)]
+        if not found:
+            raise NotFound(f"no host {word!r} with workers; `worker list` shows them")
+        if len(found) > 1:
+            raise UsageError(f"{word!r} can be {plural(len(found), 'host')}; give more of its id")
+        return found
+    machine, user = os.uname().nodename, user_name()
+    own = [host for host in hosts if host.hostname == machine and host.user == user]
+    if len(own) > 1:
+        names = ", ".join(f"{host.id[:_SHORT]} (pid {host.pid})" for host in own)
+        raise UsageError(f"worker stop: which of {names}? add --host ID, or --host all")
+    if not own and hosts:
+        raise UsageError("worker stop: only other users or machines have workers; add --host ID")
+    return own
+
+
+def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
+    """Run `worker list`."""
+    now = ctx.store.now()
+    own = ctx.running_host
+    rows, data = [], []
+    for host in ctx.store.hosts():
+        running = [held.job_id for held in ctx.store.held_by(host.id) if held.started_at is not None]
+        state = "here" if own is not None and own.id == host.id else None
+        if host.stop_requested:
+            state = "stopping"
+        rows.append((
+            host.id[:_SHORT], host.hostname, host.user, str(host.pid), str(host.workers),
+            " ".join(host.queues), " ".join(map(str, running)), format_time(host.started_at, now), state,
+        ))  # fmt: skip
+        data.append({
+            "host": host.id, "machine": host.hostname, "user": host.user, "pid": host.pid,
+            "version": host.version, "workers": host.workers, "queues": list(host.queues),
+            "running": running, "seen_ms_ago": max(0, now - host.seen_at),
+            "stop_requested": host.stop_requested,
+        })  # fmt: skip
+    if not rows:
+        return Result([], (), ("no workers are running: start one with `worker start`",))
+    stale = [host for host in ctx.store.hosts() if now - host.seen_at > 120_000]  # noqa: PLR2004
+    notes = [f"host {host.id[:_SHORT]} was last seen {describe_duration(now - host.seen_at)} ago" for host in stale]
+    return Result(data, (Table(_COLUMNS, rows),), notes)

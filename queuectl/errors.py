@@ -1,0 +1,112 @@
+"""Every error a user can meet, each with the exit status it ends a process with.
+
+The docstring of a class is its message; `{names}` in it are filled from keyword arguments.
+A message is one line, names the fault and, where there is one, the nearest right thing.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_NOT_FOUND = 3
+EXIT_WAIT_FAILED = 4
+EXIT_UNAVAILABLE = 75
+EXIT_INTERRUPTED = 130
+
+
+class QueuectlError(Exception):
+    """Something went wrong."""
+
+    exit_status = EXIT_FAILED
+
+    def __init__(self, message: str | None = None, **facts: object) -> None:
+        self.facts = facts
+        if message is None:
+            message = (type(self).__doc__ or "").format(**facts)
+        super().__init__(message)
+
+    @property
+    def message(self) -> str:
+        """The one line to show."""
+        return str(self)
+
+
+class Refused(QueuectlError):
+    """That cannot be done now."""
+
+
+class UsageError(QueuectlError):
+    """That is not a command this program knows."""
+
+    exit_status = EXIT_USAGE
+
+
+class BadValue(UsageError):
+    """{what}: {value!r} is not {expected}"""
+
+
+class NotFound(QueuectlError):
+    """There is no such thing."""
+
+    exit_status = EXIT_NOT_FOUND
+
+
+class NoSuchJob(NotFound):
+    """no job {job}"""
+
+
+class NoSuchQueue(NotFound):
+    """no queue {queue!r}{hint}"""
+
+
+class NameTaken(Refused):
+    """the name {name!r} is taken by job {job}, which is not finished"""
+
+
+class WaitFailed(QueuectlError):
+    """a job that was waited for did not complete"""
+
+    exit_status = EXIT_WAIT_FAILED
+
+
+class StoreUnavailable(QueuectlError):
+    """the store {store} cannot be used: {reason}"""
+
+    exit_status = EXIT_UNAVAILABLE
+
+
+class StoreBusy(StoreUnavailable):
+    """the store {store} is busy: another process has been writing for {seconds:g} s; try again"""
+
+
+class StoreFull(StoreUnavailable):
+    """no space left for the store {store}: free some and try again; nothing was changed"""
+
+
+class StoreCorrupt(StoreUnavailable):
+    """{store} is damaged or is no queuectl store ({reason}); it was left as it is: restore a backup, or name another with --store"""
+
+
+class StoreTooNew(StoreUnavailable):
+    """{store} was made by a newer queuectl (schema {found}, this one knows {known}): upgrade queuectl"""
+
+
+class Interrupted(QueuectlError):
+    """interrupted"""
+
+    exit_status = EXIT_INTERRUPTED
+
+
+def nearest(word: str, known: object) -> str | None:
+    """Return the known word closest to `word`, or None if none is near (difflib's ratio, 0.6)."""
+    import difflib
+
+    found = difflib.get_close_matches(word, list(known), n=1)  # type: ignore[call-overload]
+    return str(found[0]) if found else None
+
+
+def did_you_mean(word: str, known: object) -> str:
+    """Return `; did you mean X?`, or an empty string when nothing known is near."""
+    close = nearest(word, known)
+    return f"; did you mean {close}?" if close else ""

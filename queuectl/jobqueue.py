@@ -1,0 +1,316 @@
+"""The queue model inside a process with workers: a lock, a condition and deques.
+
+The store is the truth. `JobQueue` stands between it and the threads of this process: an in-tray
+of claims ready to start for each kind of worker, an out-tray of settlements to report, and requests
+(enqueue, cancel …) with futures. The pump (queuectl.pump) exchanges all of it with the store in one
+transaction, so under load commits are grouped by themselves and no worker waits for an fsync.
+
+Lock rule: `_lock` guards the trays and numbers only. It is never held across SQL, a callback, a
+subprocess or a print.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+
+from queuectl.errors import Refused
+from queuectl.record import Record
+from queuectl.store.base import Settlement, Start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from queuectl.job import Claim, Outcome
+    from queuectl.store.base import Store
+
+    T = TypeVar("T")
+
+#: seconds between commits while every worker is busy
+PACE = 0.020
+#: seconds of work claimed ahead: a little more than a pace, so that no worker runs dry
+AHEAD = 0.030
+MOST_AHEAD = 256
+#: seconds after which claims that no worker got to are given back
+STALE = 0.1
+
+
+class Batch(Record):
+    """What one exchange carries to the store."""
+
+    requests: list[tuple[Callable[[Store], Any], Future[Any]]]
+    settlements: list[Settlement]
+    starts: list[Start]
+    #: for each kind of worker: its queues, how many are idle, how many to claim ahead
+    wants: list[tuple[tuple[str, ...], int, int]]
+    #: claims that nobody here will start soon
+    returns: list[tuple[int, str]]
+
+
+class _Kind:
+    """The workers that take from the same queues, and their in-tray."""
+
+    def __init__(self) -> None:
+        self.tray: deque[Claim] = deque()
+        self.idle = 0
+        self.workers = 0
+        #: seconds a job takes, a moving average; what is claimed ahead goes by it
+        self.duration = 1.0
+        #: when a worker last took a claim
+        self.taken_at = 0.0
+        #: the last claim found less than was wanted, and nothing has changed since
+        self.dry = False
+
+
+class JobQueue:
+    """The trays of one host. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._kinds: dict[tuple[str, ...], _Kind] = {}
+        self._out: deque[Settlement] = deque()
+        self._starts: dict[str, tuple[float, Start]] = {}
+        self._requests: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
+        self._draining = False
+        self._closing = False
+        self._closed = False
+        self._committed_at = 0.0
+        #: set by the pump while it sleeps; called with the lock held, must not block
+        self._bell: Callable[[], None] | None = None
+        self._asleep_until = 0.0
+
+    # ---- for workers --------------------------------------------------------------------------
+
+    def join_workers(self, queues: tuple[str, ...], workers: int) -> None:
+        """Say that `workers` more (or fewer) workers take from these queues."""
+        with self._lock:
+            self._kinds.setdefault(queues, _Kind()).workers += workers
+            self._ring()
+
+    def take(self, queues: tuple[str, ...], leave: Callable[[], bool]) -> Claim | None:
+        """Return the next claim to start; block until there is one. None: `leave` said so.
+
+        Call `stir` after what `leave` looks at has changed.
+        """
+        with self._lock:
+            kind = self._kinds[queues]
+            kind.idle += 1
+            try:
+                while not leave():
+                    if kind.tray and not self._draining:
+                        kind.taken_at = time.monotonic()
+                        return kind.tray.popleft()
+                    if not kind.dry or self._out:
+                        self._ring()
+                    self._work.wait()
+                return None
+            finally:
+                kind.idle -= 1
+
+    def started(self, claim: Claim, started_at: int) -> None:
+        """Report that a claim's process runs; written if it runs for longer than a pace."""
+        start = Start(claim.job_id, claim.token, claim.run, started_at)
+        with self._lock:
+            now = time.monotonic()
+            self._starts[claim.token] = (now, start)
+            self._ring(now + PACE)
+
+    def report(
+        self, claim: Claim, outcome: Outcome, queues: tuple[str, ...], seconds: float
+    ) -> None:
+        """Report how a claim ended and how long it kept its worker. Kept until the store took it."""
+        settlement = Settlement(claim.job_id, claim.token, claim.run, outcome)
+        with self._lock:
+            kind = self._kinds[queues]
+            kind.duration += 0.4 * (seconds - kind.duration)
+            self._starts.pop(claim.token, None)
+            self._out.append(settlement)
+            hungry = kind.idle > len(kind.tray)
+            self._ring(0 if hungry else self._committed_at + PACE)
+
+    def stir(self) -> None:
+        """Make waiting workers look again whether they should leave."""
+        with self._lock:
+            self._work.notify_all()
+
+    # ---- for everybody ------------------------------------------------------------------------
+
+    def call(self, request: Callable[[Store], T], timeout: float | None = None) -> T:
+        """Run a write in the pump; return its result once it is committed. Raises what it raises.
+
+        Not from the pump's own thread. The request may be run again when the group it was in
+        could not be committed, so it must do nothing but write through the store.
+        """
+        return self.post(request).result(timeout)
+
+    def post(self, request: Callable[[Store], T]) -> Future[T]:
+        """Do what `call` does without waiting for it. Also from the pump's own thread."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise Refused("this host has ended")
+            self._requests.append((request, future))
+            self._ring()
+        return future
+
+    def waiting(self) -> tuple[int, int]:
+        """Return how many claims wait to be started and how many outcomes to be reported."""
+        with self._lock:
+            return sum(len(kind.tray) for kind in self._kinds.values()), len(self._out)
+
+    def drain(self, *, on: bool = True) -> None:
+        """Claim nothing more and hand unstarted claims back; `on=False` goes on again."""
+        with self._lock:
+            self._draining = on
+            self._work.notify_all()
+            self._ring()
+
+    # ---- for the pump -------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Make the pump end when everything has been reported."""
+        with self._lock:
+            self._draining = self._closing = True
+            self._ring()
+
+    def closed(self) -> None:
+        """Refuse requests from now on; those that wait fail."""
+        with self._lock:
+            self._closed = True
+            left, self._requests = self._requests, deque()
+        for _, future in left:
+            future.set_exception(Refused("this host has ended"))
+
+    def all_done(self) -> bool:
+        """Whether the queue is closing and nothing is left to exchange."""
+        with self._lock:
+            trays = any(kind.tray for kind in self._kinds.values())
+            return self._closing and not (self._requests or self._out or trays)
+
+    def prepare_sleep(self, bell: Callable[[], None], until: float) -> float:
+        """Return the seconds the pump may sleep, at most until `until`; `bell` wakes it.
+
+        Zero or less: there is something to exchange now, and the bell is not set.
+        """
+        with self._lock:
+            now = time.monotonic()
+            self._asleep_until = self._wait(until)
+            wait = self._asleep_until - now
+            self._bell = bell if wait > 0 else None
+            return wait
+
+    def end_sleep(self) -> None:
+        """The pump is awake: nobody needs to ring."""
+        with self._lock:
+            self._bell = None
+
+    def changed(self) -> None:
+        """Something may have become eligible: claims are worth a try again."""
+        with self._lock:
+            for kind in self._kinds.values():
+                kind.dry = False
+
+    def is_dry(self) -> bool:
+        """Whether workers wait for work that the store does not have."""
+        with self._lock:
+            return any(kind.dry for kind in self._kinds.values())
+
+    def collect(self) -> Batch:
+        """Take what goes to the store now out of the trays."""
+        now = time.monotonic()
+        with self._lock:
+            requests, self._requests = list(self._requests), deque()
+            settlements, self._out = list(self._out), deque()
+            starts = []
+            for token, (at, start) in list(self._starts.items()):
+                if now - at < PACE:
+                    break
+                starts.append(start)
+                del self._starts[token]
+            returns = self._returns(now)
+            wants = [] if self._draining else self._wants()
+        return Batch(requests, settlements, starts, wants, returns)
+
+    def exchanged(self, batch: Batch, claims: list[list[Claim]]) -> None:
+        """Fill the in-trays with what a committed batch brought."""
+        with self._lock:
+            self._committed_at = time.monotonic()
+            if batch.requests or batch.settlements:
+                for kind in self._kinds.values():
+                    kind.dry = False
+            for (queues, want, ahead), found in zip(batch.wants, claims, strict=True):
+                kind = self._kinds[queues]
+                kind.tray.extend(found)
+                kind.dry = len(found) < want + ahead
+            if any(claims):
+                self._work.notify_all()
+
+    def put_back(self, batch: Batch, settlements: list[Settlement]) -> None:
+        """Keep what could not be committed of a batch."""
+        now = time.monotonic()
+        with self._lock:
+            self._committed_at = now
+            self._out.extendleft(reversed(settlements))
+            for start in batch.starts:
+                self._starts[start.token] = (now, start)
+            if batch.returns:
+                self._requests.append((_releasing(batch.returns), Future()))
+
+    # ---- with the lock held -------------------------------------------------------------------
+
+    def _ring(self, by: float = 0) -> None:
+        """Wake the pump if it means to sleep for longer than `by`."""
+        if self._bell is not None and by < self._asleep_until:
+            bell, self._bell = self._bell, None
+            bell()
+
+    def _wait(self, until: float) -> float:
+        """Return when the pump is needed, at the latest `until`; 0 is now."""
+        if self._requests or self._closing:
+            return 0
+        for kind in self._kinds.values():
+            hungry = kind.idle > len(kind.tray)
+            if hungry and self._out or hungry and not kind.dry and not self._draining:
+                return 0
+            if kind.tray:
+                until = min(until, self._stale_at(kind))
+        if self._out:
+            until = min(until, self._committed_at + PACE)
+        if self._starts:
+            until = min(until, next(iter(self._starts.values()))[0] + PACE)
+        return until
+
+    def _stale_at(self, kind: _Kind) -> float:
+        if self._draining or not kind.workers:
+            return 0
+        return max(kind.taken_at, self._committed_at) + STALE
+
+    def _returns(self, now: float) -> list[tuple[int, str]]:
+        returns = []
+        for kind in self._kinds.values():
+            if kind.tray and self._stale_at(kind) <= now:
+                returns += [(claim.job_id, claim.token) for claim in kind.tray]
+                kind.tray.clear()
+                kind.duration = max(kind.duration, STALE)
+        return returns
+
+    def _wants(self) -> list[tuple[tuple[str, ...], int, int]]:
+        wants = []
+        for queues, kind in self._kinds.items():
+            if kind.dry or not kind.workers:
+                continue
+            idle = max(0, kind.idle - len(kind.tray))
+            ahead = min(MOST_AHEAD, int(kind.workers * AHEAD / max(kind.duration, 1e-4)))
+            ahead = max(0, ahead - max(0, len(kind.tray) - kind.idle))
+            if idle or ahead:
+                wants.append((queues, idle, ahead))
+        return wants
+
+
+def _releasing(claims: list[tuple[int, str]]) -> Callable[[Store], int]:
+    return lambda store: store.release(claims)

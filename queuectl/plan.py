@@ -1,0 +1,117 @@
+"""What one attempt needs, worked out from its claim. Pure, but for `account_env`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from queuectl.record import Record
+from queuectl.settings import BY_NAME, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from queuectl.job import Claim
+    from queuectl.settings import Value
+
+ERROR_FILE_VARIABLE = "QUEUECTL_ERROR_FILE"
+ERROR_FILE_SUFFIX = ".error"
+_YES = frozenset(("1", "true", "yes", "on"))
+
+
+class Plan(Record):
+    """Everything one attempt needs. Times are milliseconds, 0 for none."""
+
+    argv: tuple[str, ...]
+    #: absolute directory
+    cwd: str
+    #: the whole environment, but for QUEUECTL_ERROR_FILE
+    env: Mapping[str, str]
+    #: bytes for its standard input; None: /dev/null
+    stdin: bytes | None = None
+    #: standard input stays open for `Control.send`
+    interactive: bool = False
+    #: one pipe for both streams: their order is exact, their difference gone
+    merge: bool = False
+    timeout: int = 0
+    idle_timeout: int = 0
+    #: between SIGTERM and SIGKILL; 0: SIGKILL at once
+    kill_grace: int = 10_000
+    #: bytes of output that are kept
+    output_limit: int = 256 * 1024 * 1024
+    #: where output goes that is not small; created only when needed
+    output_path: str = ""
+    #: the job may leave a line here about what went wrong
+    error_file: str | None = None
+    #: spare the rest of the group when the first process has ended by itself
+    leave_children: bool = False
+    #: finds processes that left the group; empty: they are not looked for
+    token: str = ""
+
+
+def plan_for(
+    claim: Claim, *, base_env: Mapping[str, str], slot: int, output_path: str
+) -> Plan:
+    """Return the plan for a claimed attempt. `base_env` is what `account_env` returned.
+
+    Raises BadValue when a policy of the claim holds what no setting takes.
+    """
+    policy = claim.policy
+    return Plan(
+        argv=_argv(claim, str(_setting("shell", policy.get("shell")))),
+        cwd=claim.cwd,
+        env={
+            **base_env,
+            **claim.env,
+            "QUEUECTL_JOB_ID": str(claim.job_id),
+            "QUEUECTL_ATTEMPT": str(claim.run),
+            "QUEUECTL_QUEUE": claim.queue,
+            "QUEUECTL_TOKEN": claim.token,
+            "QUEUECTL_SLOT": str(slot),
+        },
+        stdin=claim.stdin,
+        interactive=policy.get("interactive", "") in _YES,
+        merge=policy.get("merge", "") in _YES,
+        timeout=int(_setting("timeout", policy.get("timeout"))),
+        idle_timeout=int(_setting("idle-timeout", policy.get("idle-timeout"))),
+        kill_grace=int(_setting("kill-grace", policy.get("kill-grace"))),
+        output_limit=int(_setting("output-limit", policy.get("output-limit"))),
+        output_path=output_path,
+        error_file=output_path + ERROR_FILE_SUFFIX,
+        leave_children=policy.get("leave-children", "") in _YES,
+        token=claim.token,
+    )
+
+
+def account_env() -> dict[str, str]:
+    """Return HOME, USER, LOGNAME and SHELL of this account, and TMPDIR of this host."""
+    import os
+    import pwd
+
+    found = {"TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+    try:
+        entry = pwd.getpwuid(os.geteuid())
+    except KeyError:
+        # an account without an entry, as containers have them
+        return {**found, "HOME": "/", "SHELL": "/bin/sh"}
+    return {
+        **found,
+        "HOME": entry.pw_dir or "/",
+        "USER": entry.pw_name,
+        "LOGNAME": entry.pw_name,
+        "SHELL": entry.pw_shell or "/bin/sh",
+    }
+
+
+def _argv(claim: Claim, shell: str) -> tuple[str, ...]:
+    args = claim.args or ()
+    if not claim.shell:
+        return (claim.command, *args)
+    # the words after the command line are $0, $1 … in it
+    return (shell, "-c", claim.command, *((shell, *args) if args else ()))
+
+
+@lru_cache(maxsize=256)
+def _setting(name: str, text: str | None) -> Value:
+    setting = BY_NAME[name]
+    return parse(setting, setting.default if text is None else text)

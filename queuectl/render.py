@@ -1,0 +1,228 @@
+"""Results as bytes: tables fitted to a terminal, plain columns for pipes, or one JSON document.
+
+Whatever came from elsewhere (commands, names, reasons) has its control characters written out, so
+that no job can send escape sequences to a terminal. Only `output` passes bytes as they are.
+"""
+
+from __future__ import annotations
+
+from queuectl.commands.result import Column, Result, Stream, Table, Text
+from queuectl.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from queuectl.errors import QueuectlError
+
+    Pieces = Iterator[tuple[int, bytes]]
+
+STDOUT, STDERR = 1, 2
+_STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+#: an elastic column is not cut below this
+_NARROWEST = 12
+_GAP = 2
+
+
+class Look(Record):
+    """How an answer is to look."""
+
+    json: bool = False
+    terminal: bool = False
+    width: int = 80
+    colour: bool = False
+
+
+def look_for(
+    *, json: bool, terminal: bool, width: int, environ: Mapping[str, str]
+) -> Look:
+    """Return the look for a place; colour only on terminals, and not against NO_COLOR."""
+    plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
+    return Look(json, terminal, width, terminal and not plain)
+
+
+def render(result: Result, look: Look) -> Pieces:
+    """Yield (1 or 2 for stdout or stderr, bytes). Lazy: rows are read as they are written."""
+    if look.json:
+        if result.data is not None:
+            yield from _json(result.data)
+        for note in result.notes:
+            yield STDERR, _encode(f"{visible(note)}\n")
+        return
+    for block in result.blocks:
+        if isinstance(block, Stream):
+            yield from block.pieces
+        elif isinstance(block, Text):
+            yield STDOUT, _encode(visible(block.text, keep="\n") + "\n")
+        elif look.terminal:
+            yield STDOUT, _encode(_fitted(block, look))
+        else:
+            yield from _plain(block)
+    for note in result.notes:
+        yield STDERR, _encode(_style(visible(note), "dim", look) + "\n")
+
+
+def render_error(error: QueuectlError, look: Look, prefix: str = "queuectl: ") -> Pieces:
+    """Yield the one line that says what went wrong."""
+    message = visible(str(error))
+    if look.json:
+        import json
+
+        document = {"error": f"{prefix}{error}".removeprefix("queuectl: "), "exit_code": error.exit_status}
+        yield STDERR, _encode(json.dumps(document) + "\n")
+    else:
+        yield STDERR, _encode(_style(f"{prefix}{message}", "red", look) + "\n")
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Return a text with control characters written out: a newline is `\\n`, an escape `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else _written_out(char) for char in text
+    )
+
+
+def _written_out(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 (a byte that is not UTF-8, as surrogateescape has it)
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _style(text: str, style: str | None, look: Look) -> str:
+    if not look.colour or style is None:
+        return text
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+
+
+# ---- JSON ---------------------------------------------------------------------------------------
+
+
+def _json(data: object) -> Pieces:
+    import json
+
+    if not hasattr(data, "__next__"):
+        yield STDOUT, _encode(json.dumps(data) + "\n")
+        return
+    # an array written as it is read: a million jobs take no more memory than one
+    opening = "["
+    items: Iterator[object] = data  # type: ignore[assignment]
+    for item in items:
+        yield STDOUT, _encode(opening + json.dumps(item))
+        opening = ",\n "
+    yield STDOUT, b"[]\n" if opening == "[" else b"]\n"
+
+
+# ---- tables -------------------------------------------------------------------------------------
+
+
+def _cells(row: Sequence[str | None]) -> list[str]:
+    return [visible(cell) if cell else "" for cell in row]
+
+
+def _plain(table: Table) -> Pieces:
+    """Yield every column, aligned as far as the first rows tell, a row at a time.
+
+    On a pipe nothing is cut or left out, so that scripts find each column in its place, and nothing
+    waits for the last row: tabulate would hold all of them, and takes longer to import than the
+    rest of a command.
+    """
+    if table.title:
+        yield STDOUT, _encode(f"{table.title}:\n")
+    columns = table.columns
+    rows = iter(table.rows)
+    page = [[cell or "-" for cell in _cells(row)] for _, row in zip(range(100), rows, strict=False)]
+    names = [column.name for column in columns]
+    widths = [
+        max(width_of(name), *(width_of(row[at]) for row in page)) if page else width_of(name)
+        for at, name in enumerate(names)
+    ]
+    yield STDOUT, _line(names, widths, columns)
+    for row in page:
+        yield STDOUT, _line(row, widths, columns)
+    for row in rows:
+        yield STDOUT, _line([cell or "-" for cell in _cells(row)], widths, columns)
+
+
+def _line(row: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> bytes:
+    cells = []
+    for cell, width, column in zip(row, widths, columns, strict=True):
+        blanks = " " * (width - width_of(cell))
+        cells.append(blanks + cell if column.right else cell + blanks)
+    return _encode((" " * _GAP).join(cells).rstrip() + "\n")
+
+
+def _fitted(table: Table, look: Look) -> str:
+    """Return a table no wider than the terminal, without its empty columns."""
+    from tabulate import tabulate
+
+    rows = [_cells(row) for row in table.rows]
+    used = [
+        at for at, column in enumerate(table.columns)
+        if not column.optional or any(row[at] for row in rows)
+    ]  # fmt: skip
+    columns = [table.columns[at] for at in used]
+    rows = [[row[at] for at in used] for row in rows]
+    widths = _widths(columns, rows, look.width)
+    shown = [
+        [
+            _style(cut(cell, width), (column.styles or {}).get(cell), look)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        for row in rows
+    ]
+    text: str = tabulate(
+        shown,
+        headers=[_style(column.name, "bold", look) for column in columns],
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["right" if column.right else "left" for column in columns] if shown else None,
+    )
+    lines = "\n".join(line.rstrip() for line in text.split("\n"))
+    title = f"\n{_style(table.title, 'bold', look)}\n" if table.title else ""
+    return f"{title}{lines}\n"
+
+
+def _widths(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> list[int]:
+    """Return the width of each column, the elastic ones cut until all fit, widest first."""
+    widths = [width_of(column.name) for column in columns]
+    for row in rows:
+        for at, cell in enumerate(row):
+            widths[at] = max(widths[at], width_of(cell))
+    over = sum(widths) + _GAP * (len(widths) - 1) - width
+    while over > 0:
+        elastic = [at for at, column in enumerate(columns) if column.elastic and widths[at] > _NARROWEST]
+        if not elastic:
+            break
+        widest = max(elastic, key=lambda at: widths[at])
+        others = [widths[at] for at in elastic if at != widest]
+        least = max([_NARROWEST, *(other for other in others if other < widths[widest])])
+        less = max(1, min(over, widths[widest] - least))
+        widths[widest] -= less
+        over -= less
+    return widths
+
+
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth
+
+    width: int = wcswidth(text)
+    return width if width >= 0 else len(text)
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes at most `width` columns, the end replaced by an ellipsis."""
+    if width_of(text) <= width:
+        return text
+    kept = text[: width - 1]
+    while width_of(kept) > width - 1:
+        kept = kept[:-1]
+    return kept + "…"

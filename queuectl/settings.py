@@ -1,0 +1,163 @@
+"""Every setting once: its name, type, default, and how its value is read and shown.
+
+A value is decided by the first of: job, queue, store, environment (QUEUECTL_MAX_RETRIES), default.
+Settings marked `per_job` are copied into a job when it is enqueued, so a change applies to jobs
+enqueued from then on; the others apply at once.
+"""
+
+from __future__ import annotations
+
+from queuectl.errors import BadValue, UsageError, did_you_mean
+from queuectl.record import Record
+from queuectl.timespec import format_duration, parse_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Value = int | float | bool | str
+
+#: where a value can come from, weakest first
+DEFAULT, ENVIRONMENT, STORE, QUEUE, JOB = "default", "env", "store", "queue", "job"
+
+
+class Setting(Record):
+    """One setting. `kind` names the reader in `_READERS`; the default is canonical text."""
+
+    name: str
+    kind: str
+    default: str
+    help: str
+    #: copied into each job at enqueue
+    per_job: bool = True
+    #: smallest and largest value of a number
+    lowest: float = 0
+    highest: float = 1e15
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("max-retries", "int", "3", "retries after the first attempt; 0 means never retry", highest=1_000_000),
+    Setting("backoff-base", "number", "2", "a retry waits base ** attempts seconds; 0 means at once", highest=1_000_000),
+    Setting("backoff-max", "duration", "5m", "the longest wait before a retry"),
+    Setting("jitter", "number", "0", "random share added to or taken from each wait, 0 to 1", highest=1),
+    Setting("timeout", "duration", "0s", "end an attempt that runs longer; 0 means never"),
+    Setting("idle-timeout", "duration", "0s", "end an attempt that writes nothing for so long; 0 means never"),
+    Setting("kill-grace", "duration", "10s", "time between SIGTERM and SIGKILL"),
+    Setting("output-limit", "size", "256MiB", "output kept of one attempt; the rest is dropped"),
+    Setting("shell", "path", "/bin/sh", "the shell that runs command lines"),
+    Setting("env-capture", "words", "PATH LANG LC_* TZ VIRTUAL_ENV CONDA_* PYTHONPATH LD_LIBRARY_PATH CUDA_VISIBLE_DEVICES",
+            "variables that a job takes with it when it is enqueued", per_job=False),
+    Setting("keep-completed", "duration", "30d", "completed jobs older than this are pruned; 0 keeps them", per_job=False),
+    Setting("keep-completed-count", "int", "100000", "completed jobs above this number are pruned, oldest first; 0 keeps them", per_job=False),
+    Setting("keep-cancelled", "duration", "30d", "cancelled jobs older than this are pruned; 0 keeps them", per_job=False),
+)  # fmt: skip
+
+BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}
+#: names of the settings that a job carries
+PER_JOB: tuple[str, ...] = tuple(setting.name for setting in SETTINGS if setting.per_job)
+_SIZES = {"": 1, "b": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3,
+          "kb": 1000, "mb": 1000**2, "gb": 1000**3}  # fmt: skip
+
+
+def find(name: str) -> Setting:
+    """Return the setting of that name, `_` and `-` being equal. Raises UsageError with the nearest."""
+    setting = BY_NAME.get(name.replace("_", "-"))
+    if setting is None:
+        close = did_you_mean(name.replace("_", "-"), BY_NAME)
+        raise UsageError(f"no setting {name!r}{close or '; `set` lists them'}")
+    return setting
+
+
+def parse(setting: Setting, text: str) -> Value:
+    """Return the value that `text` means for this setting; durations in ms, sizes in bytes.
+
+    Raises BadValue naming the setting and what it takes.
+    """
+    return _READERS[setting.kind](setting, text.strip())
+
+
+def canonical(setting: Setting, text: str) -> str:
+    """Return the one text kept for a value: `90` as a duration is `1m30s`. Raises BadValue."""
+    value = parse(setting, text)
+    if setting.kind == "duration":
+        return format_duration(int(value))
+    if setting.kind == "number":
+        return f"{value:g}"
+    if setting.kind == "int":
+        return str(value)
+    return text.strip()
+
+
+def value_of(name: str, policy: Mapping[str, str]) -> Value:
+    """Return the parsed value of a setting in a job's policy, or its default."""
+    setting = BY_NAME[name]
+    return parse(setting, policy.get(name, setting.default))
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings given as QUEUECTL_NAME variables, canonical. Raises BadValue."""
+    found = {}
+    for setting in SETTINGS:
+        variable = "QUEUECTL_" + setting.name.replace("-", "_").upper()
+        if variable in environ:
+            try:
+                found[setting.name] = canonical(setting, environ[variable])
+            except BadValue as error:
+                raise BadValue(f"{variable}: {error}") from None
+    return found
+
+
+def _number(setting: Setting, text: str, *, whole: bool) -> float:
+    expected = f"a {'whole ' if whole else ''}number from {setting.lowest:g} up"
+    if setting.highest < 1e6 or not whole:
+        expected = f"a {'whole ' if whole else ''}number from {setting.lowest:g} to {setting.highest:g}"
+    try:
+        value: float = int(text) if whole else float(text)
+    except ValueError:
+        value = -1.0
+    # the comparison also refuses nan
+    if not setting.lowest <= value <= setting.highest or "_" in text:
+        raise BadValue(what=setting.name, value=text, expected=expected)
+    return value
+
+
+def _read_int(setting: Setting, text: str) -> Value:
+    return int(_number(setting, text, whole=True))
+
+
+def _read_number(setting: Setting, text: str) -> Value:
+    return _number(setting, text, whole=False)
+
+
+def _read_duration(setting: Setting, text: str) -> Value:
+    return parse_duration(text, setting.name)
+
+
+def _read_size(setting: Setting, text: str) -> Value:
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+    unit = text[len(digits) :].strip().lower()
+    if unit not in _SIZES or not digits.isascii() or not digits.isdigit():
+        raise BadValue(what=setting.name, value=text, expected="a size such as 500k, 64MiB or 2G")
+    return int(digits) * _SIZES[unit]
+
+
+def _read_path(setting: Setting, text: str) -> Value:
+    if not text.startswith("/") or "\0" in text or "\n" in text:
+        raise BadValue(what=setting.name, value=text, expected="an absolute path such as /bin/bash")
+    return text
+
+
+def _read_words(setting: Setting, text: str) -> Value:
+    if "\0" in text or "\n" in text:
+        raise BadValue(what=setting.name, value=text, expected="names with blanks between them")
+    return text
+
+
+_READERS = {
+    "int": _read_int,
+    "number": _read_number,
+    "duration": _read_duration,
+    "size": _read_size,
+    "path": _read_path,
+    "words": _read_words,
+}

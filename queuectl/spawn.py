@@ -1,0 +1,172 @@
+"""Starting a process with its pipes, and the descriptor that tells when it has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+from queuectl.proctree import leaders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Child:
+    """A process that was started: its number and our ends of its pipes (-1: closed, or none)."""
+
+    __slots__ = (
+        "exit_fd",
+        "pid",
+        "status",
+        "stderr",
+        "stdin",
+        "stdout",
+        "ticket",
+        "usage",
+    )
+
+    def __init__(
+        self, pid: int, stdin: int, stdout: int, stderr: int, ticket: object
+    ) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        #: readable once the process has ended; it is not reaped by that
+        self.exit_fd = -1
+        self.ticket = ticket
+
+    def reap(self) -> tuple[int, tuple[float, float, int]]:
+        """Reap it, waiting if need be; return wait status and user s, system s, peak KiB."""
+        _, status, usage = os.wait4(self.pid, 0)
+        leaders.remove(self.ticket)
+        return status, (usage.ru_utime, usage.ru_stime, usage.ru_maxrss)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for fd in (self.stdin, self.stdout, self.stderr, self.exit_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.stdin = self.stdout = self.stderr = self.exit_fd = -1
+
+
+_null = -1
+
+
+def _null_fd() -> int:
+    """Return /dev/null for reading, opened once for all jobs."""
+    global _null
+    if _null < 0:
+        _null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    return _null
+
+
+def spawn(
+    argv: tuple[str, ...], cwd: str, env: Mapping[str, str], *, feed: bool, merge: bool
+) -> Child:
+    """Start `argv` in a session of its own. `feed`: with a pipe as stdin, else /dev/null.
+
+    Only arguments of Popen that keep its vfork path are used; a fork of a large host costs
+    milliseconds. Raises OSError, ValueError or SubprocessError when it cannot be
+    started.
+    """
+    ours: list[int] = []
+    theirs: list[int] = []
+    ticket = leaders.announce()
+    try:
+        out, out_end = os.pipe()
+        ours.append(out)
+        theirs.append(out_end)
+        err = err_end = -1
+        if not merge:
+            err, err_end = os.pipe()
+            ours.append(err)
+            theirs.append(err_end)
+        feeder = -1
+        if feed:
+            source, feeder = os.pipe()
+            ours.append(feeder)
+            theirs.append(source)
+            os.set_blocking(feeder, False)
+        else:
+            source = _null_fd()
+        process = subprocess.Popen(
+            argv,
+            stdin=source,
+            stdout=out_end,
+            stderr=subprocess.STDOUT if merge else err_end,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+    except BaseException:
+        leaders.remove(ticket)
+        for fd in ours:
+            os.close(fd)
+        raise
+    finally:
+        for fd in theirs:
+            os.close(fd)
+    # so that Popen believes it reaped already and never waits for a number that is not its own
+    process.returncode = 0
+    child = Child(process.pid, feeder, out, err, ticket)
+    leaders.settle(ticket, child.pid)
+    try:
+        child.exit_fd = exit_descriptor(child.pid)
+    except BaseException:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.reap()
+        child.close()
+        raise
+    return child
+
+
+def exit_descriptor(pid: int) -> int:
+    """Return a descriptor that is readable once a child has ended, which is not reaped by that.
+
+    A pidfd (pidfd_open(2)); where there are none, the end of a pipe that a thread closes.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        # no such call, or out of descriptors: then the pipe fails too, and says so
+        pass
+    import threading
+
+    reader, writer = os.pipe()
+    threading.Thread(
+        target=_await_exit, args=(pid, writer), name=f"exit-{pid}", daemon=True
+    ).start()
+    return reader
+
+
+def _await_exit(pid: int, writer: int) -> None:
+    try:
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        else:
+            _await_exit_kqueue(pid)
+    except OSError:
+        # it has been reaped: ended, at any rate
+        pass
+    finally:
+        os.close(writer)
+
+
+def _await_exit_kqueue(pid: int) -> None:
+    """Wait with kqueue(2), which does not reap; Python on macOS has no waitid before 3.13."""
+    import select
+
+    queue = select.kqueue()  # type: ignore[attr-defined,unused-ignore]
+    try:
+        event = select.kevent(  # type: ignore[attr-defined,unused-ignore]
+            pid,
+            filter=select.KQ_FILTER_PROC,  # type: ignore[attr-defined,unused-ignore]
+            flags=select.KQ_EV_ADD | select.KQ_EV_ONESHOT,  # type: ignore[attr-defined,unused-ignore]
+            fflags=select.KQ_NOTE_EXIT,  # type: ignore[attr-defined,unused-ignore]
+        )
+        queue.control([event], 1)
+    finally:
+        queue.close()

@@ -1,0 +1,110 @@
+"""The reads that every SQL engine answers alike: columns, filters, pages.
+
+Parameters are written `?`; a store with another style translates them.
+"""
+
+from __future__ import annotations
+
+from queuectl.job import FINAL, Attempt, Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from queuectl.store.base import Filter
+
+JOB_COLUMNS = (
+    "id, name, queue, state, command, args, shell, priority, max_retries, policy, cwd, environment,"
+    " submitter, paused, created_at, due_at, next_run_at, started_at, finished_at, attempts,"
+    " deliveries, runs, reason, exit_code, cancel_requested, host, token"
+)
+ATTEMPT_COLUMNS = (
+    "job_id, run, host, due_at, started_at, finished_at, kind, code, reason, user_ms, system_ms,"
+    " max_rss_kib, stdout_bytes, stderr_bytes, message"
+)
+
+
+def job_from(
+    row: Sequence[Any],
+    text: Callable[[Any], str],
+    words: Callable[[Any], tuple[str, ...] | None],
+    policy: Callable[[int], Mapping[str, str]],
+    environment: Callable[[int], Mapping[str, str]],
+) -> Job:
+    """Return the job in a row of JOB_COLUMNS; the readers turn what is packed into values."""
+    return Job(
+        row[0], row[1], row[2], row[3], text(row[4]), words(row[5]), bool(row[6]), row[7], row[8],
+        policy(row[9]), text(row[10]), environment(row[11]), row[12], bool(row[13]), row[14],
+        row[15], row[16], row[17], row[18], row[19], row[20], row[21], row[22], row[23],
+        bool(row[24]), row[25], row[26],
+    )  # fmt: skip
+
+
+def attempt_from(row: Sequence[Any]) -> Attempt:
+    """Return the attempt in a row of ATTEMPT_COLUMNS."""
+    return Attempt(*row)
+
+
+def conditions(where: Filter) -> tuple[list[str], list[Any]]:
+    """Return the SQL conditions of a filter and their parameters."""
+    tests: list[str] = []
+    values: list[Any] = []
+    if where.states:
+        tests.append(f"state IN ({_marks(where.states)})")
+        values.extend(where.states)
+        if not FINAL.intersection(where.states):
+            tests.append("lane < 4")
+        elif FINAL.issuperset(where.states):
+            tests.append("lane = 4")
+    if where.queues:
+        tests.append(f"queue IN ({_marks(where.queues)})")
+        values.extend(where.queues)
+    if where.ranges:
+        spans = []
+        for first, last in where.ranges:
+            spans.append("id >= ?" if last is None else "id BETWEEN ? AND ?")
+            values.extend((first,) if last is None else (first, last))
+        tests.append(f"({' OR '.join(spans)})")
+    for column, operator, value in (
+        ("created_at", ">=", where.since),
+        ("exit_code", "=", where.exit_code),
+        ("paused", "=", None if where.paused is None else int(where.paused)),
+    ):
+        if value is not None:
+            tests.append(f"{column} {operator} ?")
+            values.append(value)
+    if where.name is not None:
+        tests.append("name IS NOT NULL AND name GLOB ?")
+        values.append(where.name)
+    return tests, values
+
+
+def page_of_jobs(
+    where: Filter, after: int | None, limit: int, *, newest: bool
+) -> tuple[str, list[Any]]:
+    """Return the SELECT of one page in order of id, going on behind the id `after`."""
+    tests, values = conditions(where)
+    if after is not None:
+        tests.append("id < ?" if newest else "id > ?")
+        values.append(after)
+    condition = f" WHERE {' AND '.join(tests)}" if tests else ""
+    order = "DESC" if newest else "ASC"
+    values.append(limit)
+    return f"SELECT {JOB_COLUMNS} FROM job{condition} ORDER BY id {order} LIMIT ?", values
+
+
+def count_of_jobs(where: Filter) -> tuple[str, list[Any]]:
+    """Return the SELECT that counts what a filter matches."""
+    tests, values = conditions(where)
+    condition = f" WHERE {' AND '.join(tests)}" if tests else ""
+    return f"SELECT count(*) FROM job{condition}", values
+
+
+def answers_from_counters(where: Filter) -> bool:
+    """Whether counter rows can tell how many jobs match."""
+    return where._replace(states=(), queues=()) == type(where)()
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

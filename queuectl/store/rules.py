@@ -1,0 +1,156 @@
+"""What is to be written when a job's life takes a turn. Pure: facts and a clock in, a decision out.
+
+Both engines write what these functions return, so they cannot drift in what they decide.
+"""
+
+from __future__ import annotations
+
+from queuectl import job as j
+from queuectl import retry
+from queuectl.record import Record
+from queuectl.settings import BY_NAME, PER_JOB
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from queuectl.job import NewJob, Outcome, State
+
+#: lanes: where a claim looks, apart from the state users see
+READY, LATER, HELD, RUNNING, DONE = 0, 1, 2, 3, 4
+
+
+class Turn(Record):
+    """The new place of a job whose claim ended."""
+
+    state: State
+    lane: int
+    due_at: int
+    next_run_at: int | None
+    attempts: int
+    finished_at: int | None
+    reason: str | None
+    #: whether anything of a cancel request is left to be done
+    cancel_requested: int = 0
+
+
+class Facts(Record):
+    """What a decision about a claimed job needs to know of it."""
+
+    state: State
+    attempts: int
+    deliveries: int
+    max_retries: int
+    due_at: int
+    cancel_requested: int
+    paused: bool
+    #: whether `attempts` counts the attempt in question already
+    started: bool
+
+
+def lane_of(due_at: int, now: int, *, paused: bool) -> int:
+    """Return the lane of a job that waits."""
+    if paused:
+        return HELD
+    return READY if due_at <= now else LATER
+
+
+def settle(
+    facts: Facts, outcome: Outcome, policy: Mapping[str, str], now: int, random: float
+) -> Turn:
+    """Decide what follows the end of an attempt (rules 1 to 4 and 8 of the guarantees)."""
+    attempts = facts.attempts if facts.started else facts.attempts + 1
+    if outcome.succeeded:
+        return Turn(j.COMPLETED, DONE, facts.due_at, None, attempts, now, outcome.reason)
+    if facts.cancel_requested:
+        return Turn(j.CANCELLED, DONE, facts.due_at, None, attempts, now, outcome.reason)
+    if outcome.kind == j.STOPPED:
+        return give_back(facts, now)
+    verdict = retry.after_failure(attempts, facts.max_retries, policy, random)
+    return _follow(facts, verdict, attempts, outcome.reason, now)
+
+
+def give_back(facts: Facts, now: int) -> Turn:
+    """Decide where a job goes whose claim ends uncounted: where it was, attempts as before."""
+    attempts = facts.attempts - 1 if facts.started else facts.attempts
+    if facts.cancel_requested:
+        return Turn(j.CANCELLED, DONE, facts.due_at, None, attempts, now, "cancelled")
+    state: State = j.FAILED if attempts > 0 else j.PENDING
+    return Turn(state, lane_of(facts.due_at, now, paused=facts.paused), facts.due_at, None,
+                attempts, None, None)  # fmt: skip
+
+
+def lose(facts: Facts, now: int) -> Turn:
+    """Decide what follows a lost claim that is not known to have started."""
+    if facts.cancel_requested:
+        return give_back(facts, now)
+    verdict = retry.after_lost_claim(facts.deliveries, facts.max_retries)
+    if isinstance(verdict, retry.Bury):
+        return Turn(j.DEAD, DONE, facts.due_at, None, facts.attempts, now, verdict.reason)
+    return give_back(facts, now)
+
+
+def _follow(
+    facts: Facts, verdict: retry.Retry | retry.Bury, attempts: int, reason: str, now: int
+) -> Turn:
+    if not isinstance(verdict, retry.Bury):
+        late = retry.after_lost_claim(facts.deliveries, facts.max_retries)
+        if isinstance(late, retry.Bury):
+            verdict = late
+    if isinstance(verdict, retry.Bury):
+        why = f"{reason} ({verdict.reason})" if verdict.reason else reason
+        return Turn(j.DEAD, DONE, facts.due_at, None, attempts, now, why)
+    due = now + verdict.delay
+    return Turn(j.FAILED, lane_of(due, now, paused=facts.paused), due, due, attempts, None, reason)
+
+
+def policy_of(
+    new: NewJob,
+    queue: Mapping[str, str],
+    store: Mapping[str, str],
+    local: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the settings a job carries: its own, else the queue's, store's, environment's.
+
+    What equals the default is left out, max-retries never is.
+    """
+    policy = {}
+    for name in PER_JOB:
+        default = BY_NAME[name].default
+        text = new.policy.get(name) or queue.get(name) or store.get(name) or local.get(name)
+        if text is not None and text != default or name == "max-retries":
+            policy[name] = text or default
+    return policy
+
+
+def pack_pairs(pairs: Mapping[str, str]) -> bytes:
+    """Return `name=value` entries, sorted, NUL-terminated: the form of environ(7), byte-exact."""
+    import os
+
+    return b"".join(os.fsencode(f"{name}={pairs[name]}") + b"\0" for name in sorted(pairs))
+
+
+def unpack_pairs(data: bytes) -> dict[str, str]:
+    """Return what pack_pairs packed."""
+    import os
+
+    entries = os.fsdecode(data).split("\0")[:-1]
+    return dict(entry.split("=", 1) for entry in entries)
+
+
+def pack_words(words: tuple[str, ...] | None) -> bytes | None:
+    """Return an argv's words NUL-terminated, byte-exact; None for None."""
+    import os
+
+    if words is None:
+        return None
+    return b"".join(os.fsencode(word) + b"\0" for word in words)
+
+
+def unpack_words(data: bytes | None) -> tuple[str, ...] | None:
+    """Return what pack_words packed."""
+    import os
+
+    if data is None:
+        return None
+    return tuple(os.fsdecode(data).split("\0")[:-1])

@@ -1,0 +1,45 @@
+"""One empty store of every engine; the tests beside this file say what it must do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.stores import ENGINES, SHARED, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from queuectl.store.base import Store
+    from tests.support.clock import Clock
+    from tests.support.stores import Engine
+
+
+@pytest.fixture(params=list(ENGINES))
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """Every engine in turn."""
+    made = ENGINES[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=SHARED)
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """Every engine on which several Store objects can be opened, in turn."""
+    made = ENGINES[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    """An empty store whose counters are compared with its jobs after every write."""
+    return watched(engine.open())
+
+
+@pytest.fixture
+def clock(engine: Engine) -> Clock:
+    """The clock that `store` goes by."""
+    return engine.clock

@@ -1,0 +1,138 @@
+"""The engines that the contract holds for. A new one joins with a class and a row in ENGINES."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from queuectl.job import STATES
+from queuectl.store.base import Filter
+from queuectl.store.sqlite import MemoryStore, SqliteStore
+from tests.support.clock import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from queuectl.store.base import Store
+
+
+class Engine(ABC):
+    """One place where jobs live, empty at first, with a clock for the stores opened on it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = Clock()
+        self._opened: list[Store] = []
+
+    def open(self, local_settings: Mapping[str, str] | None = None) -> Store:
+        """Open a Store object; on a shared engine a second one sees the same jobs."""
+        store = self.make(local_settings or {})
+        self._opened.append(store)
+        return store
+
+    @abstractmethod
+    def make(self, local_settings: Mapping[str, str]) -> Store:
+        """Return a Store object with this engine's clock."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """What another process opens to get at the same jobs."""
+
+    def close(self) -> None:
+        """Close every Store object that was opened."""
+        for store in self._opened:
+            store.close()
+
+
+class SqliteEngine(Engine):
+    """A database file."""
+
+    def make(self, local_settings: Mapping[str, str]) -> Store:
+        return SqliteStore(str(self.directory / "queue.db"), local_settings, self.clock)
+
+    @property
+    def url(self) -> str:
+        return f"sqlite://{self.directory}/queue.db"
+
+
+class MemoryEngine(Engine):
+    """A store for one process; each Store object is another store."""
+
+    def make(self, local_settings: Mapping[str, str]) -> Store:
+        return MemoryStore(local_settings, self.clock)
+
+    @property
+    def url(self) -> str:
+        return "memory:"
+
+
+#: every engine, by name
+ENGINES: dict[str, Callable[[Path], Engine]] = {"sqlite": SqliteEngine, "memory": MemoryEngine}
+#: those whose jobs several Store objects can see, in one process or in many
+SHARED = ("sqlite",)
+
+_WRITES = frozenset(
+    "add claim start settle release lose cancel retry remove prune wish take_wishes create_queue"
+    " pause_queue set register renew forget ask_stop".split()
+)
+
+
+class _Watched:
+    """A store that is recounted after every write."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._inside = 0
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if name not in _WRITES:
+            return found
+
+        def write(*args: object, **named: object) -> object:
+            try:
+                return found(*args, **named)
+            finally:
+                self._recount()
+
+        return write
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._inside += 1
+        try:
+            with self._store.transaction():
+                yield
+        finally:
+            self._inside -= 1
+            self._recount()
+
+    def _recount(self) -> None:
+        if not self._inside:
+            assert_counters_are_right(self._store)
+
+
+def watched(store: Store) -> Store:
+    """Return the store, with its counters compared to its jobs after every write."""
+    return cast("Store", _Watched(store))
+
+
+def assert_counters_are_right(store: Store) -> None:
+    """Compare what the counters say with the jobs that are there."""
+    rows: dict[tuple[str, str], int] = {}
+    for job in store.jobs(Filter()):
+        rows[job.queue, job.state] = rows.get((job.queue, job.state), 0) + 1
+    counted = {
+        (queue.name, state): jobs
+        for queue in store.queues()
+        for state, jobs in queue.counts.items()
+        if jobs
+    }
+    assert counted == rows
+    for state in STATES:
+        in_all_queues = sum(jobs for (_, name), jobs in rows.items() if name == state)
+        assert store.counts()[state] == in_all_queues
+        assert store.count(Filter(states=(state,))) == in_all_queues
