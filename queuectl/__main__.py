@@ -1,7 +1,5 @@
 """`python -m queuectl`."""
 
-import sys
-
 from queuectl.cli import main
 
-sys.exit(main())
+main()

@@ -15,6 +15,7 @@ from queuectl.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import NoReturn
 
     from queuectl.commands.context import Context
     from queuectl.commands.result import Result
@@ -52,10 +53,25 @@ class Options(Record):
     wants: str = ""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> NoReturn:
+    """Run the command line of this process and end it."""
+    import gc
+
+    # a command that lives for 20 ms has nothing to collect; one that stays still collects
+    gc.set_threshold(50_000, 20, 20)
+    status = run(sys.argv[1:])
+    import atexit
+
+    # everything is closed and flushed by now: taking modules apart one by one would cost a tenth
+    # of a one-shot command
+    atexit._run_exitfuncs()  # noqa: SLF001 (what the interpreter itself calls)
+    os._exit(status)
+
+
+def run(argv: Sequence[str]) -> int:
     """Run a command line; return the exit status. Never raises, never shows a traceback."""
     try:
-        options = read_options(sys.argv[1:] if argv is None else list(argv))
+        options = read_options(argv)
     except UsageError as error:
         sys.stderr.write(f"queuectl: {error}\n")
         return error.exit_status
@@ -75,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def read_options(argv: list[str]) -> Options:
+def read_options(argv: Sequence[str]) -> Options:
     """Read the flags before the command. Raises UsageError."""
     values: dict[str, str] = {}
     lines: list[str] = []
@@ -130,7 +146,7 @@ def _run(options: Options) -> int:
         return _shell(options)
     from queuectl.script import read_lines
 
-    return _script(options, read_lines(lambda size: os.read(0, size)), "script", stdin_free=False)
+    return _script(options, read_lines(_read_script), "script", stdin_free=False)
 
 
 def _shell(options: Options) -> int:
@@ -142,53 +158,62 @@ def _shell(options: Options) -> int:
 
 def _one_shot(options: Options) -> int:
     from queuectl.commands import GRAMMAR
+    from queuectl.commands.result import parts
 
-    invocation = GRAMMAR.parse_argv(options.words)
-    json = options.json or invocation.json
-    if json:
-        invocation.args.json = True
-        # an error further down is to be JSON too
-        options = options._replace(json=True)
-    ctx = make_context(options, mode="one-shot", stdin_free=True)
     try:
-        result: Result | None = invocation.command.load()(ctx, invocation.args)
-        status = EXIT_OK
-        while result is not None:
-            _show(ctx, result, json=json)
-            _flush()
-            status = result.exit_code or status
-            result = result.then() if result.then else None
-        return status
-    except QueuectlError as error:
-        _flush()
-        _show_error(error, "queuectl: ", json=json)
+        invocation = GRAMMAR.parse_argv(options.words)
+    except UsageError as error:
+        _show_error(error, "queuectl: ", json=options.json or bool(error.facts.get("json")))
         return error.exit_status
-    finally:
-        ctx.close()
+    json = invocation.args.json = options.json or invocation.json
+    with _Session(options, "one-shot", stdin_free=True) as ctx:
+        status = EXIT_OK
+        try:
+            for part in parts(invocation.command.load()(ctx, invocation.args)):
+                _show(ctx, part, json=json)
+                _flush()
+                status = part.exit_code or status
+        except QueuectlError as error:
+            _show_error(error, "queuectl: ", json=json)
+            return error.exit_status
+        return status
 
 
 def _script(options: Options, lines: Iterator[Line], name: str, *, stdin_free: bool) -> int:
     from queuectl.script import Script, commands
 
-    ctx = make_context(options, mode="script", stdin_free=stdin_free)
-
-    def show(result: Result, json: bool) -> None:  # noqa: FBT001
-        _show(ctx, result, json=json)
-
-    def show_error(error: QueuectlError, prefix: str, json: bool) -> None:  # noqa: FBT001
-        _flush()
-        _show_error(error, prefix, json=json)
-
-    script = Script(
-        ctx, show, show_error, name=name, keep_going=options.keep_going, json=options.json
-    )
-    try:
+    with _Session(options, "script", stdin_free=stdin_free) as ctx:
+        script = Script(
+            ctx,
+            lambda result, json: _show(ctx, result, json=json),
+            lambda error, prefix, json: _show_error(error, prefix, json=json),
+            name=name,
+            keep_going=options.keep_going,
+            json=options.json,
+        )
         status = script.run(commands(lines))
         _flush()
         _drain(ctx)
         return status
-    finally:
-        ctx.close()
+
+
+class _Session:
+    """A context that is closed at the end; when interrupted, running jobs are handed back."""
+
+    def __init__(self, options: Options, mode: str, *, stdin_free: bool) -> None:
+        self._ctx = make_context(options, mode=mode, stdin_free=stdin_free)
+
+    def __enter__(self) -> Context:
+        return self._ctx
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._ctx.close(now=kind is KeyboardInterrupt)
+
+
+def _read_script(size: int) -> bytes:
+    # whoever writes the script may wait for an answer before the next line
+    _flush()
+    return os.read(0, size)
 
 
 def _drain(ctx: Context) -> None:
@@ -243,14 +268,18 @@ def _ask(question: str) -> bool:
 
 
 def _show(ctx: Context, result: Result, *, json: bool) -> None:
+    from queuectl.commands.result import Stream
     from queuectl.render import look_for, render
 
+    live = any(isinstance(block, Stream) and block.live for block in result.blocks)
     screen = ctx.screen
     look = look_for(json=json, terminal=screen.terminal, width=screen.width, environ=os.environ)
     out, err = sys.stdout.buffer, sys.stderr.buffer
     for fd, data in render(result, look):
         if fd == 1:
             out.write(data)
+            if live:
+                out.flush()
         else:
             out.flush()
             err.write(data)
@@ -258,6 +287,7 @@ def _show(ctx: Context, result: Result, *, json: bool) -> None:
 
 
 def _show_error(error: QueuectlError, prefix: str, *, json: bool) -> None:
+    _flush()
     from queuectl.render import look_for, render_error
 
     look = look_for(json=json, terminal=os.isatty(2), width=80, environ=os.environ)

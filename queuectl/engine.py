@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 
 from queuectl.errors import BadValue, UsageError, did_you_mean
-from queuectl.grammar import COMMON, FLAG, OPTION, TAIL, Args, Command, Param
 from queuectl.job import OTHER_WORDS, STATES
+from queuectl.table import COMMON, FLAG, OPTION, TAIL, Args, Command, Param
 from queuectl.timespec import parse_duration
 
 TYPE_CHECKING = False
@@ -31,14 +31,15 @@ class _Parser(argparse.ArgumentParser):
         """Raise what argparse would print."""
         for wordy, short in _SHORTER:
             message = message.replace(wordy, short)
-        raise UsageError(f"{self._command.name}: {message}; usage: {self._command.usage}")
+        raise UsageError(f"{self._command.name}: {message}; see `help {self._command.name}`")
 
 
 _SHORTER = (
     ("the following arguments are required:", "missing"),
+    ("unrecognized arguments: --", "too many words:"),
     ("unrecognized arguments:", "too many words:"),
     ("argument --", "--"),
-    ("expected one argument", "needs a value"),
+    (": expected one argument", " needs a value"),
 )
 
 
@@ -51,7 +52,7 @@ def parser_for(command: Command) -> argparse.ArgumentParser:
         names = [param.flag] if param.kind in (OPTION, FLAG) else [param.name]
         if param.short:
             names.append(param.short)
-        parser.add_argument(*names, **_options(param))
+        parser.add_argument(*names, **_options(command, param))
     return parser
 
 
@@ -61,14 +62,14 @@ def bind(parser: argparse.ArgumentParser, flags: Sequence[str], positionals: Seq
     Flags come first and joined with their values, so that no positional is taken for one.
     """
     args = Args()
-    parser.parse_args([*flags, "--", *positionals], namespace=args)  # type: ignore[type-var]
+    parser.parse_args([*flags, "--", *positionals] if positionals else flags, namespace=args)
     return args
 
 
-def _options(param: Param) -> dict[str, Any]:
+def _options(command: Command, param: Param) -> dict[str, Any]:
     if param.kind == FLAG:
         return {"action": "store_true", "dest": param.name}
-    options: dict[str, Any] = {"type": reader_of(param), "metavar": param.placeholder}
+    options: dict[str, Any] = {"type": reader_of(param, command.name), "metavar": param.placeholder}
     if param.kind == OPTION:
         options["dest"] = param.name
         if param.repeat:
@@ -80,9 +81,9 @@ def _options(param: Param) -> dict[str, Any]:
     return options
 
 
-def reader_of(param: Param) -> Callable[[str], object]:
+def reader_of(param: Param, command: str) -> Callable[[str], object]:
     """Return what turns the text of a parameter into its value, raising BadValue."""
-    name = param.flag if param.kind == OPTION else param.placeholder
+    name = f"{command}: {param.flag if param.kind == OPTION else param.placeholder}"
     if param.choices:
         return lambda text: choose(name, text, param.choices)
     read = READERS[param.type]

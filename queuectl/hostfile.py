@@ -2,36 +2,48 @@
 
 A host holds an exclusive flock on its file for as long as it lives; the kernel lets go of it
 whatever happens. Inside are a header with a heartbeat and one record per claimed job, written with
-`pwrite` into fixed places: no SQL, no fsync, a few microseconds. After `kill -9` of the host
-another process reads from it what was running and which exits had been seen (docs/explanation/
-guarantees). Only this machine's kernel can be believed about it, so the header names the boot and
-the pid namespace.
+`pwrite` into bytes that are there already: no SQL, no fsync, a few microseconds, and a full disk
+does not matter. After `kill -9` of the host another process reads from it what was running and
+which exits had been seen (docs/explanation/guarantees). Only this machine's kernel can be believed
+about it, so the header names the boot and the pid namespace.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
+import sys
+import threading
 import time
+import weakref
 
-from queuectl.job import CANNOT_START, EXIT, LOST, SIGNAL, STOPPED, TIMEOUT, Outcome
+from queuectl.job import CANNOT_START, EXIT, LOST, SIGNAL, STOPPED, TIMEOUT, Outcome, Output
 from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
-_MAGIC = b"qctlhst1"
+    from queuectl.job import Claim
+
+_MAGIC = b"qctlhst2"
 #: magic, pid, pid's start, pid namespace, boot id, heartbeat in ns since boot
-_HEADER = struct.Struct("<8sQQQ36sQ")
+_HEADER = struct.Struct("<8sQQQ36s4xQ")
 _HEARTBEAT = struct.Struct("<Q")
 _HEARTBEAT_AT = _HEADER.size - _HEARTBEAT.size
-#: phase, kind, code, run, job, pid, started ms, finished ms, token, detail
-_RECORD = struct.Struct("<BBiQQQqq24s64s")
-_SIZE = 160
-_FIRST = 256
+#: phase, kind, flags, code, run, job, pid, born by, started ms, finished ms, bytes of stdout and of
+#: stderr, token, detail
+_RECORD = struct.Struct("<BBBxiQQQqqqQQ40s128s")
+#: header and records alike, so that none lies across two pages: a SIGKILL between two pages of one
+#: write would tear it
+_SIZE = 256
+#: records by which the file grows
+_CHUNK = 64
 _KINDS = (EXIT, SIGNAL, TIMEOUT, CANNOT_START, LOST, STOPPED)
+_COMPLETE, _IN_FILE = 1, 2
 
 #: phases of a record
 FREE, STARTING, RUNNING, EXITED = 0, 1, 2, 3
@@ -44,10 +56,15 @@ class Slot(Record):
     job_id: int
     run: int
     token: str
+    #: its first process, 0 when that is not known
     pid: int
+    #: that process started at or before this `start_clock`; one that started later is another
+    born_by: int
     started_at: int
-    #: how it ended, when phase is EXITED
-    outcome: Outcome | None
+    #: how it ended, when phase is EXITED; of its output only where it was and how much
+    outcome: Outcome | None = None
+    #: whether the output was in its file, not in the host's memory
+    in_file: bool = False
 
 
 class Header(Record):
@@ -63,6 +80,19 @@ class Header(Record):
 def boot_clock() -> int:
     """Return ns since boot, counting sleep (CLOCK_BOOTTIME; monotonic time where there is none)."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def start_clock() -> int:
+    """Return the time now in the unit of `proctree.pid_start`, rounded up.
+
+    Costs a hundredth of asking when a process started, and bounds it as well.
+    """
+    if sys.platform == "linux":
+        return boot_clock() * _TICKS // 10**9 + 1
+    return time.time_ns() // 10**6 + 1
 
 
 def boot_id() -> str:
@@ -85,15 +115,20 @@ def pid_namespace() -> int:
 
 
 class HostFile:
-    """The host's own end: made at start, removed at a clean end.
+    """The host's own end: made at start, removed at a clean end. Thread-safe.
 
-    Writing is thread-safe as long as each record has one writer; `take` and `give`, which hand
-    record numbers out and take them back, are called with the worker host's lock held.
+    Every record in use has one writer at a time: the worker that took it, then who frees it.
     """
 
     def __init__(self, path: str, pid_start: int) -> None:
-        """Make, lock and fill the file, then put it in its place. Raises OSError."""
+        """Make, lock, fill and sync the file, then put it in its place. Raises OSError.
+
+        It is there after a power loss too, whatever its records say then.
+        """
         self.path = path
+        self._lock = threading.Lock()
+        self._free: list[int] = []
+        self._slots = 0
         temporary = f"{path}.new"
         self._file = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -101,78 +136,119 @@ class HostFile:
             header = _HEADER.pack(
                 _MAGIC, os.getpid(), pid_start, pid_namespace(), boot_id().encode(), boot_clock()
             )
-            os.pwrite(self._file, header.ljust(_FIRST, b"\0"), 0)
+            os.pwrite(self._file, header.ljust(_SIZE, b"\0"), 0)
+            self._grow()
+            os.fsync(self._file)
             os.rename(temporary, path)
+            _sync_directory(os.path.dirname(path))
         except BaseException:
-            os.close(self._file)
-            os.unlink(temporary)
+            self._remove(temporary)
             raise
-        self._free: list[int] = []
-        self._slots = 0
+        _open_files.add(self)
 
     def beat(self) -> None:
         """Say that this host lives."""
         os.pwrite(self._file, _HEARTBEAT.pack(boot_clock()), _HEARTBEAT_AT)
 
     def take(self) -> int:
-        """Return a free record's number. Caller's lock."""
-        if self._free:
+        """Return a free record's number. Raises OSError when there is none and no room for more."""
+        with self._lock:
+            if not self._free:
+                self._grow()
             return self._free.pop()
-        self._slots += 1
-        return self._slots - 1
 
-    def give(self, slot: int) -> None:
-        """Let a record that has been cleared be taken again. Caller's lock."""
-        self._free.append(slot)
+    def free(self, record: int) -> None:
+        """Forget what a record says, and let it be taken again."""
+        try:
+            self._write(record, bytes(_SIZE))
+        except OSError:
+            # what it says is about a token that nobody holds any more
+            pass
+        with self._lock:
+            self._free.append(record)
 
-    def clear(self, slot: int) -> None:
-        """Forget what a record says."""
-        self._write(slot, bytes(_SIZE))
-
-    def starting(self, slot: int, job_id: int, run: int, token: str) -> None:
+    def starting(self, record: int, claim: Claim) -> None:
         """Write that a job is about to be spawned."""
-        self._write(slot, _pack(STARTING, job_id, run, token))
+        self._write(record, _pack(STARTING, claim))
 
-    def running(self, slot: int, job_id: int, run: int, token: str, pid: int, at: int) -> None:
-        """Write that it was."""
-        self._write(slot, _pack(RUNNING, job_id, run, token, pid, at))
+    def running(self, record: int, claim: Claim, pid: int, started_at: int) -> None:
+        """Write that it was. Call while the process is not reaped."""
+        self._write(record, _pack(RUNNING, claim, pid, started_at))
 
-    def exited(self, slot: int, job_id: int, run: int, token: str, outcome: Outcome) -> None:
+    def exited(self, record: int, claim: Claim, outcome: Outcome) -> None:
         """Write how it ended; stays until the settle has committed."""
-        self._write(slot, _pack(EXITED, job_id, run, token, 0, outcome.started_at or 0, outcome))
+        self._write(record, _pack(EXITED, claim, 0, outcome.started_at or 0, outcome))
 
-    def _write(self, slot: int, data: bytes) -> None:
-        os.pwrite(self._file, data, _FIRST + slot * _SIZE)
+    def _write(self, record: int, data: bytes) -> None:
+        os.pwrite(self._file, data, _SIZE * (1 + record))
+
+    def _grow(self) -> None:
+        """Add free records; their bytes are written, so that the disk cannot be full later."""
+        size = _CHUNK * _SIZE
+        if os.pwrite(self._file, bytes(size), _SIZE * (1 + self._slots)) < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+        self._free.extend(reversed(range(self._slots, self._slots + _CHUNK)))
+        self._slots += _CHUNK
 
     def close(self, *, keep: bool = False) -> None:
-        """Remove the file and let go of the lock; `keep` leaves it for a recoverer."""
+        """Remove the file and let go of the lock; `keep` leaves it for a recoverer. Idempotent."""
         if self._file < 0:
             return
-        if not keep:
-            try:
-                os.unlink(self.path)
-            except OSError:
-                pass
-        os.close(self._file)
-        self._file = -1
+        if keep:
+            # not closed: somebody may be writing a record, and must not hit another file
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        else:
+            self._remove(self.path)
+
+    def _remove(self, path: str) -> None:
+        _open_files.discard(self)
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+        self._let_go()
+
+    def _let_go(self) -> None:
+        file, self._file = self._file, -1
+        os.close(file)
 
 
 def _pack(
-    phase: int,
-    job_id: int,
-    run: int,
-    token: str,
-    pid: int = 0,
-    started_at: int = 0,
-    outcome: Outcome | None = None,
+    phase: int, claim: Claim, pid: int = 0, started_at: int = 0, outcome: Outcome | None = None
 ) -> bytes:
-    kind, code, finished, detail = 0, 0, 0, b""
+    kind = flags = code = finished = stdout = stderr = 0
+    detail = b""
     if outcome is not None:
         kind, code = _KINDS.index(outcome.kind), outcome.code or 0
-        finished, detail = outcome.finished_at or 0, outcome.detail.encode(errors="replace")[:64]
+        finished, detail = outcome.finished_at or 0, outcome.detail.encode(errors="replace")[:128]
+        output = outcome.output or Output()
+        flags = _COMPLETE * output.complete | _IN_FILE * (output.path is not None)
+        stdout, stderr = output.stdout_bytes, output.stderr_bytes
     return _RECORD.pack(
-        phase, kind, code, run, job_id, pid, started_at, finished, token.encode(), detail
-    ).ljust(_SIZE, b"\0")
+        phase, kind, flags, code, claim.run, claim.job_id, pid, start_clock(), started_at, finished,
+        stdout, stderr, claim.token.encode(), detail,
+    ).ljust(_SIZE, b"\0")  # fmt: skip
+
+
+def _sync_directory(path: str) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+_open_files: weakref.WeakSet[HostFile] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """Let go of what a forked child inherits: it would hold the lock of a parent that has died."""
+    for file in list(_open_files):
+        file._let_go()  # noqa: SLF001
+    _open_files.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class OtherHost:
@@ -183,7 +259,7 @@ class OtherHost:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
-    def __enter__(self) -> OtherHost:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -212,27 +288,13 @@ class OtherHost:
         return Header(pid, pid_start, namespace, boot.decode(errors="replace"), heartbeat)
 
     def slots(self) -> Iterator[Slot]:
-        """Yield the records in use."""
-        offset = _FIRST
+        """Yield the records in use; what is none is passed over."""
+        offset = _SIZE
         while len(data := os.pread(self._file, _SIZE, offset)) == _SIZE:
             offset += _SIZE
-            phase, kind, code, run, job_id, pid, started, finished, token, detail = (
-                _RECORD.unpack_from(data)
-            )
-            if phase == FREE or kind >= len(_KINDS):
-                continue
-            outcome = None
-            if phase == EXITED:
-                outcome = Outcome(
-                    _KINDS[kind],
-                    code if _KINDS[kind] in (EXIT, SIGNAL) else None,
-                    detail.rstrip(b"\0").decode(errors="replace"),
-                    started or None,
-                    finished or None,
-                )
-            yield Slot(
-                phase, job_id, run, token.decode(errors="replace").rstrip("\0"), pid, started, outcome
-            )
+            slot = _unpack(data)
+            if slot is not None:
+                yield slot
 
     def remove(self) -> None:
         """Delete the file of a host that has been recovered."""
@@ -241,3 +303,25 @@ class OtherHost:
                 os.unlink(path)
             except OSError:
                 pass
+
+
+def _unpack(data: bytes) -> Slot | None:
+    """Return what a record says, None if it is free or makes no sense."""
+    phase, kind, flags, code, run, job_id, pid, born_by, started, finished, stdout, stderr, token, detail = (
+        _RECORD.unpack_from(data)
+    )  # fmt: skip
+    token = token.rstrip(b"\0")
+    if phase not in (STARTING, RUNNING, EXITED) or kind >= len(_KINDS) or not token.isalnum():
+        return None
+    slot = Slot(phase, job_id, run, token.decode(), pid, born_by, started)
+    if phase != EXITED:
+        return slot
+    outcome = Outcome(
+        _KINDS[kind],
+        code if _KINDS[kind] in (EXIT, SIGNAL) else None,
+        detail.rstrip(b"\0").decode(errors="ignore"),
+        started or None,
+        finished or None,
+        output=Output(stdout_bytes=stdout, stderr_bytes=stderr, complete=bool(flags & _COMPLETE)),
+    )
+    return slot._replace(outcome=outcome, in_file=bool(flags & _IN_FILE))

@@ -37,6 +37,8 @@ AHEAD = 0.030
 MOST_AHEAD = 256
 #: seconds after which claims that no worker got to are given back
 STALE = 0.1
+#: seconds until a settlement that the store refused to write is tried again
+ASIDE = 10.0
 
 
 class Batch(Record):
@@ -56,14 +58,23 @@ class _Kind:
 
     def __init__(self) -> None:
         self.tray: deque[Claim] = deque()
+        #: workers that wait for a claim
         self.idle = 0
+        #: workers, those that are leaving not counted: without any, nothing is claimed or kept here
         self.workers = 0
         #: seconds a job takes, a moving average; what is claimed ahead goes by it
         self.duration = 1.0
         #: when a worker last took a claim
         self.taken_at = 0.0
+        #: when the pump last put one in
+        self.filled_at = 0.0
         #: the last claim found less than was wanted, and nothing has changed since
         self.dry = False
+
+    @property
+    def hungry(self) -> int:
+        """How many workers wait for a claim that is not here yet."""
+        return max(0, min(self.idle, self.workers) - len(self.tray))
 
 
 class JobQueue:
@@ -76,8 +87,12 @@ class JobQueue:
         self._out: deque[Settlement] = deque()
         self._starts: dict[str, tuple[float, Start]] = {}
         self._requests: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
-        self._draining = False
+        #: claims to be given back
+        self._returns: list[tuple[int, str]] = []
+        #: settlements that cannot be written, each with the time of its next try
+        self._aside: deque[tuple[float, Settlement]] = deque()
         self._closing = False
+        self._abandoned = False
         self._closed = False
         self._committed_at = 0.0
         #: set by the pump while it sleeps; called with the lock held, must not block
@@ -87,7 +102,7 @@ class JobQueue:
     # ---- for workers --------------------------------------------------------------------------
 
     def join_workers(self, queues: tuple[str, ...], workers: int) -> None:
-        """Say that `workers` more (or fewer) workers take from these queues."""
+        """Say that `workers` more (or fewer) workers take from these queues, and will go on so."""
         with self._lock:
             self._kinds.setdefault(queues, _Kind()).workers += workers
             self._ring()
@@ -102,7 +117,7 @@ class JobQueue:
             kind.idle += 1
             try:
                 while not leave():
-                    if kind.tray and not self._draining:
+                    if kind.tray and not self._closing:
                         kind.taken_at = time.monotonic()
                         return kind.tray.popleft()
                     if not kind.dry or self._out:
@@ -127,11 +142,11 @@ class JobQueue:
         settlement = Settlement(claim.job_id, claim.token, claim.run, outcome)
         with self._lock:
             kind = self._kinds[queues]
-            kind.duration += 0.4 * (seconds - kind.duration)
+            if outcome.started_at is not None:
+                kind.duration += 0.4 * (seconds - kind.duration)
             self._starts.pop(claim.token, None)
             self._out.append(settlement)
-            hungry = kind.idle > len(kind.tray)
-            self._ring(0 if hungry else self._committed_at + PACE)
+            self._ring(0 if kind.hungry else self._committed_at + PACE)
 
     def stir(self) -> None:
         """Make waiting workers look again whether they should leave."""
@@ -161,22 +176,32 @@ class JobQueue:
     def waiting(self) -> tuple[int, int]:
         """Return how many claims wait to be started and how many outcomes to be reported."""
         with self._lock:
-            return sum(len(kind.tray) for kind in self._kinds.values()), len(self._out)
+            claims = sum(len(kind.tray) for kind in self._kinds.values())
+            return claims, len(self._out) + len(self._aside)
 
-    def drain(self, *, on: bool = True) -> None:
-        """Claim nothing more and hand unstarted claims back; `on=False` goes on again."""
+    def hand_back(self) -> None:
+        """Give every claim back that no worker has taken."""
         with self._lock:
-            self._draining = on
-            self._work.notify_all()
+            for kind in self._kinds.values():
+                self._hand_back(kind)
+            self._ring()
+
+    def close(self) -> None:
+        """Claim nothing more and make the pump end when everything has been reported.
+
+        Settlements that cannot be written are not waited for; `waiting` tells of them.
+        """
+        with self._lock:
+            self._closing = True
+            self._ring()
+
+    def abandon(self) -> None:
+        """Make the pump end although not everything has been reported."""
+        with self._lock:
+            self._closing = self._abandoned = True
             self._ring()
 
     # ---- for the pump -------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Make the pump end when everything has been reported."""
-        with self._lock:
-            self._draining = self._closing = True
-            self._ring()
 
     def closed(self) -> None:
         """Refuse requests from now on; those that wait fail."""
@@ -184,13 +209,15 @@ class JobQueue:
             self._closed = True
             left, self._requests = self._requests, deque()
         for _, future in left:
-            future.set_exception(Refused("this host has ended"))
+            if future.set_running_or_notify_cancel():
+                future.set_exception(Refused("this host has ended"))
 
     def all_done(self) -> bool:
         """Whether the queue is closing and nothing is left to exchange."""
         with self._lock:
-            trays = any(kind.tray for kind in self._kinds.values())
-            return self._closing and not (self._requests or self._out or trays)
+            claims = self._returns or any(kind.tray for kind in self._kinds.values())
+            nothing_left = not (self._requests or self._out or claims)
+            return self._abandoned or (self._closing and nothing_left)
 
     def prepare_sleep(self, bell: Callable[[], None], until: float) -> float:
         """Return the seconds the pump may sleep, at most until `until`; `bell` wakes it.
@@ -205,7 +232,7 @@ class JobQueue:
             return wait
 
     def end_sleep(self) -> None:
-        """The pump is awake: nobody needs to ring."""
+        """Say that the pump is awake: nobody needs to ring."""
         with self._lock:
             self._bell = None
 
@@ -226,40 +253,50 @@ class JobQueue:
         with self._lock:
             requests, self._requests = list(self._requests), deque()
             settlements, self._out = list(self._out), deque()
+            while self._aside and self._aside[0][0] <= now:
+                settlements.append(self._aside.popleft()[1])
             starts = []
             for token, (at, start) in list(self._starts.items()):
                 if now - at < PACE:
                     break
                 starts.append(start)
                 del self._starts[token]
-            returns = self._returns(now)
-            wants = [] if self._draining else self._wants()
+            self._hand_back_stale(now)
+            returns, self._returns = self._returns, []
+            wants = [] if self._closing else self._wants()
         return Batch(requests, settlements, starts, wants, returns)
 
     def exchanged(self, batch: Batch, claims: list[list[Claim]]) -> None:
         """Fill the in-trays with what a committed batch brought."""
+        now = time.monotonic()
         with self._lock:
-            self._committed_at = time.monotonic()
+            self._committed_at = now
             if batch.requests or batch.settlements:
                 for kind in self._kinds.values():
                     kind.dry = False
             for (queues, want, ahead), found in zip(batch.wants, claims, strict=True):
                 kind = self._kinds[queues]
                 kind.tray.extend(found)
+                if found:
+                    kind.filled_at = now
                 kind.dry = len(found) < want + ahead
             if any(claims):
                 self._work.notify_all()
 
-    def put_back(self, batch: Batch, settlements: list[Settlement]) -> None:
-        """Keep what could not be committed of a batch."""
+    def put_back(self, batch: Batch) -> None:
+        """Keep what could not be committed of a batch, but for its requests."""
         now = time.monotonic()
         with self._lock:
             self._committed_at = now
-            self._out.extendleft(reversed(settlements))
+            self._out.extendleft(reversed(batch.settlements))
             for start in batch.starts:
                 self._starts[start.token] = (now, start)
-            if batch.returns:
-                self._requests.append((_releasing(batch.returns), Future()))
+            self._returns += batch.returns
+
+    def set_aside(self, settlement: Settlement) -> None:
+        """Keep a settlement that the store refuses to write, for another try later."""
+        with self._lock:
+            self._aside.append((time.monotonic() + ASIDE, settlement))
 
     # ---- with the lock held -------------------------------------------------------------------
 
@@ -271,46 +308,44 @@ class JobQueue:
 
     def _wait(self, until: float) -> float:
         """Return when the pump is needed, at the latest `until`; 0 is now."""
-        if self._requests or self._closing:
+        if self._requests or self._returns or self._closing:
             return 0
         for kind in self._kinds.values():
-            hungry = kind.idle > len(kind.tray)
-            if hungry and self._out or hungry and not kind.dry and not self._draining:
+            if kind.hungry and (self._out or not kind.dry):
                 return 0
             if kind.tray:
                 until = min(until, self._stale_at(kind))
         if self._out:
             until = min(until, self._committed_at + PACE)
+        if self._aside:
+            until = min(until, self._aside[0][0])
         if self._starts:
             until = min(until, next(iter(self._starts.values()))[0] + PACE)
         return until
 
     def _stale_at(self, kind: _Kind) -> float:
-        if self._draining or not kind.workers:
+        if self._closing or not kind.workers:
             return 0
-        return max(kind.taken_at, self._committed_at) + STALE
+        return max(kind.taken_at, kind.filled_at) + STALE
 
-    def _returns(self, now: float) -> list[tuple[int, str]]:
-        returns = []
+    def _hand_back_stale(self, now: float) -> None:
         for kind in self._kinds.values():
             if kind.tray and self._stale_at(kind) <= now:
-                returns += [(claim.job_id, claim.token) for claim in kind.tray]
-                kind.tray.clear()
-                kind.duration = max(kind.duration, STALE)
-        return returns
+                self._hand_back(kind)
+                # so long that nothing is claimed ahead until jobs have ended faster again
+                kind.duration = max(kind.duration, 2 * AHEAD * kind.workers)
+
+    def _hand_back(self, kind: _Kind) -> None:
+        self._returns += [(claim.job_id, claim.token) for claim in kind.tray]
+        kind.tray.clear()
 
     def _wants(self) -> list[tuple[tuple[str, ...], int, int]]:
         wants = []
         for queues, kind in self._kinds.items():
             if kind.dry or not kind.workers:
                 continue
-            idle = max(0, kind.idle - len(kind.tray))
             ahead = min(MOST_AHEAD, int(kind.workers * AHEAD / max(kind.duration, 1e-4)))
             ahead = max(0, ahead - max(0, len(kind.tray) - kind.idle))
-            if idle or ahead:
-                wants.append((queues, idle, ahead))
+            if kind.hungry or ahead:
+                wants.append((queues, kind.hungry, ahead))
         return wants
-
-
-def _releasing(claims: list[tuple[int, str]]) -> Callable[[Store], int]:
-    return lambda store: store.release(claims)

@@ -1,8 +1,8 @@
-"""The keeper: a host's thread for what is to be done now and then.
+"""The keeper: a host's threads for what is to be done now and then.
 
-It beats the heart, so that nobody takes the host for dead; recovers hosts that are; reaps what
-jobs left behind; and prunes what the settings no longer keep. It never writes by itself: writes go
-through the pump.
+One beats the heart, and nothing else, so that nobody takes the host for dead while the other waits
+for the store. That one recovers hosts that are dead; reaps what jobs left behind; and prunes what
+the settings no longer keep. It never writes by itself: writes go through the pump.
 """
 
 from __future__ import annotations
@@ -23,53 +23,62 @@ if TYPE_CHECKING:
     from queuectl.store.base import Store
     from queuectl.worker import WorkerHost
 
+#: seconds between two heartbeats; a lease is many of them
+BEAT = 5.0
 #: seconds between two rounds
 ROUND = 2.0
 #: seconds between two signs of life in the store, for people to see
 RENEW = 30.0
-#: seconds between two looks for something to prune, and how much goes at once
+#: seconds between two looks for something to prune; how much goes at once, and the pause after it
 PRUNE = 60.0
 PRUNE_MOST = 500
+PRUNE_PAUSE = 0.05
 
 
 class Keeper:
-    """The thread."""
+    """The threads."""
 
     def __init__(self, store: Store, host: WorkerHost) -> None:
         self._store = store
         self._host = host
         self._stop = threading.Event()
-        self._recoverer = Recoverer(store, host.id, host.call)
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._recoverer = Recoverer(store, host.id, host.call, host.failed)
+        self._threads = [
+            threading.Thread(target=self._every, args=(seconds, act), name=name, daemon=True)
+            for name, seconds, act in (("heart", BEAT, host.beat), ("keeper", ROUND, self._round))
+        ]
         self._renewed = self._pruned = time.monotonic()
 
     def start(self) -> None:
         """Begin, with a look for dead hosts."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
-    def stop(self) -> None:
-        """End after the present round."""
+    def stop(self, timeout: float | None = None) -> bool:
+        """End after the present round; False: it goes on beyond the time given."""
         self._stop.set()
-        self._thread.join()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(None if deadline is None else max(0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
-    def _run(self) -> None:
+    def _every(self, seconds: float, act: Callable[[], None]) -> None:
         while True:
             try:
-                self._round()
+                act()
             except Exception as error:  # noqa: BLE001 - the heart must go on beating
                 if not self._stop.is_set():
                     self._host.failed(error)
-            if self._stop.wait(ROUND):
+            if self._stop.wait(seconds):
                 return
 
     def _round(self) -> None:
-        self._host.beat()
         self._recoverer.look()
         reap_orphans(set())
         now = time.monotonic()
         if now - self._renewed >= RENEW:
             self._renewed = now
-            self._host.call(lambda store: store.renew(self._host.id))
+            self._host.renew()
         if now - self._pruned >= PRUNE:
             self._pruned = now
             self._prune()
@@ -86,11 +95,19 @@ class Keeper:
         for state, name in ((COMPLETED, "keep-completed"), (CANCELLED, "keep-cancelled")):
             keep = value(name)
             if keep:
-                self._host.call(_pruning(state, now - keep, PRUNE_MOST))
+                self._prune_all(state, now - keep)
         most = value("keep-completed-count")
         surplus = self._store.counts()[COMPLETED] - most
         if most and surplus > 0:
-            self._host.call(_pruning(COMPLETED, None, min(surplus, PRUNE_MOST)))
+            self._prune_all(COMPLETED, None, surplus)
+
+    def _prune_all(self, state: State, before: int | None, most: int = 2**62) -> None:
+        """Delete up to `most`, in portions that keep nobody waiting."""
+        while most > 0 and not self._stop.wait(PRUNE_PAUSE):
+            portion = min(most, PRUNE_MOST)
+            if self._host.call(_pruning(state, before, portion)) < portion:
+                return
+            most -= portion
 
 
 def _pruning(state: State, before: int | None, most: int) -> Callable[[Store], int]:

@@ -49,9 +49,7 @@ class Plan(Record):
     token: str = ""
 
 
-def plan_for(
-    claim: Claim, *, base_env: Mapping[str, str], slot: int, output_path: str
-) -> Plan:
+def plan_for(claim: Claim, *, base_env: Mapping[str, str], slot: int, output_path: str) -> Plan:
     """Return the plan for a claimed attempt. `base_env` is what `account_env` returned.
 
     Raises BadValue when a policy of the claim holds what no setting takes.
@@ -88,7 +86,7 @@ def account_env() -> dict[str, str]:
     import os
     import pwd
 
-    found = {"TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+    found = {"TMPDIR": os.environ.get("TMPDIR", "/tmp")}  # noqa: S108  (a default, nothing is made)
     try:
         entry = pwd.getpwuid(os.geteuid())
     except KeyError:

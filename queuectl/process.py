@@ -12,8 +12,9 @@ from collections import deque
 from subprocess import SubprocessError
 
 from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, Outcome
+from queuectl.orphans import become_subreaper, reap_orphans
 from queuectl.plan import ERROR_FILE_VARIABLE, Plan, account_env, plan_for
-from queuectl.proctree import become_subreaper, end_survivors, pid_start, reap_orphans
+from queuectl.proctree import end_survivors, pid_start
 from queuectl.spawn import spawn
 from queuectl.supervise import Supervisor
 
@@ -74,7 +75,7 @@ class Control:
 
     def send(self, data: bytes) -> None:
         """Write to the standard input of an interactive job; ignored for others."""
-        self._order(lambda attempt: attempt.feed(data))
+        self._order(lambda attempt: attempt.send(data))
 
     def attach(self, wake: int) -> None:
         """Name the pipe that wakes the worker, -1 for none. For the worker."""
@@ -138,7 +139,7 @@ def run(
     kind, code, detail = attempt.ending or _natural(attempt.status)
     user, system, peak = attempt.usage
     return Outcome(
-        kind, code, detail, started_at, clock(), round(user * 1000), round(system * 1000),
+        kind, code, detail, started_at, attempt.finished_at, round(user * 1000), round(system * 1000),
         peak // _RSS_UNIT, attempt.output, _message(plan.error_file),
     )  # fmt: skip
 

@@ -17,13 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-TOKEN_VARIABLE = "QUEUECTL_TOKEN"
+TOKEN_VARIABLE = "QUEUECTL_TOKEN"  # noqa: S105  (a name)
 #: seconds to wait for processes that were sent SIGKILL: one in an uninterruptible sleep may stay
 KILL_WAIT = 5.0
 #: seconds between two looks at processes that cannot be polled (no pidfd)
 LOOK_EVERY = 0.02
-_PR_SET_CHILD_SUBREAPER = 36
-_LINUX = sys.platform == "linux"
+ON_LINUX = sys.platform == "linux"
 
 
 class Process(Record):
@@ -38,29 +37,13 @@ class Process(Record):
     zombie: bool
 
 
-def become_subreaper() -> bool:
-    """Make orphans among this process's descendants its children (prctl(2)); False if it cannot.
-
-    Linux only. Whoever calls this has to call `reap_orphans` now and then.
-    """
-    if not _LINUX:
-        return False
-    import ctypes
-
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        return bool(libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-    except (OSError, AttributeError):
-        return False
-
-
 def pid_start(pid: int) -> int:
     """Return when a process started, in units of this system since its boot; 0 if it is gone.
 
     Good for one thing: to tell whether a number still means the same process.
     """
-    if _LINUX:
-        process = _read_stat(pid)
+    if ON_LINUX:
+        process = read_stat(pid)
         return process.start if process else 0
     import psutil
 
@@ -72,7 +55,7 @@ def pid_start(pid: int) -> int:
 
 def snapshot() -> dict[int, Process]:
     """Return all processes that can be seen, by number."""
-    if not _LINUX:
+    if not ON_LINUX:
         return _snapshot_psutil()
     found: dict[int, Process] = {}
     try:
@@ -82,14 +65,14 @@ def snapshot() -> dict[int, Process]:
         return found
     for name in names:
         if name.isdigit():
-            process = _read_stat(int(name))
+            process = read_stat(int(name))
             if process is not None:
                 found[process.pid] = process
     return found
 
 
-def _read_stat(pid: int) -> Process | None:
-    """Return what /proc/PID/stat says (proc_pid_stat(5)), None if there is no such process."""
+def read_stat(pid: int) -> Process | None:
+    """Return what /proc/PID/stat says (proc_pid_stat(5)), None if there is no such process. Linux."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             text = file.read()
@@ -127,7 +110,7 @@ def _snapshot_psutil() -> dict[int, Process]:
 
 def holds_token(pid: int, token: str) -> bool:
     """Whether a process was started with this QUEUECTL_TOKEN; False if that cannot be read."""
-    if _LINUX:
+    if ON_LINUX:
         try:
             with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
                 environment = file.read()
@@ -142,9 +125,7 @@ def holds_token(pid: int, token: str) -> bool:
         return False
 
 
-def find_tree(
-    processes: dict[int, Process], leader: int, since: int, token: str
-) -> set[int]:
+def find_tree(processes: dict[int, Process], leader: int, since: int, token: str) -> set[int]:
     """Return the living processes of an attempt, without its leader and without ourselves.
 
     These are the leader's session and group, whoever holds the token, and the descendants of all
@@ -270,8 +251,8 @@ def _send(key: tuple[int, int], fd: int, number: int) -> None:
 
 
 def _is_alive(key: tuple[int, int]) -> bool:
-    if _LINUX:
-        process = _read_stat(key[0])
+    if ON_LINUX:
+        process = read_stat(key[0])
         return process is not None and process.start == key[1] and not process.zombie
     process = _snapshot_psutil().get(key[0])
     return process is not None and process.start == key[1] and not process.zombie
@@ -296,13 +277,11 @@ def group_is_left(group: int) -> bool:
         return False
     except OSError:
         # BSD says this of a group of zombies
-        return _LINUX
+        return ON_LINUX
     try:
         look = os.WEXITED | os.WNOHANG | os.WNOWAIT
         # a first process of this number would be a new group's, and another worker's to reap
-        while (
-            info := os.waitid(os.P_PGID, group, look)
-        ) is not None and info.si_pid != group:
+        while (info := os.waitid(os.P_PGID, group, look)) is not None and info.si_pid != group:
             reap(info.si_pid)
         os.killpg(group, 0)
     except ChildProcessError:
@@ -370,9 +349,7 @@ def _survivors(token: str, pid: int, start: int) -> list[Process]:
     )
     roots = set(holders)
     if known:
-        roots |= {
-            p.pid for p in processes.values() if pid in (p.pid, p.session, p.group)
-        }
+        roots |= {p.pid for p in processes.values() if pid in (p.pid, p.session, p.group)}
     tree = with_descendants(processes, roots) - {os.getpid()}
     return [processes[p] for p in tree if p in processes and not processes[p].zombie]
 
@@ -389,97 +366,3 @@ def _await(victims: Victims, seconds: float) -> None:
             poll.register(fd, select.POLLIN)
         poll.poll(1000 * (left if victims.pollable else min(left, LOOK_EVERY)) + 1)
         victims.drop_ended()
-
-
-class Leaders:
-    """The first processes of this process's running attempts. Thread-safe, without a lock.
-
-    A spawn is announced before it is made, so that its child is nobody's orphan even when it has
-    ended before its number is known.
-    """
-
-    def __init__(self) -> None:
-        #: by ticket; 0 while the spawn is under way
-        self._pids: dict[object, int] = {}
-        self._doubtful: dict[tuple[int, int], set[object]] = {}
-
-    def announce(self) -> object:
-        """Say that a spawn begins; the ticket returned goes to `settle` and `remove`."""
-        ticket = object()
-        self._pids[ticket] = 0
-        return ticket
-
-    def settle(self, ticket: object, pid: int) -> None:
-        """Say which process came of it."""
-        self._pids[ticket] = pid
-
-    def remove(self, ticket: object) -> None:
-        """Say that none came of it, or that it has been reaped."""
-        del self._pids[ticket]
-
-    def strangers(self, zombies: Iterable[Process]) -> list[int]:
-        """Return those that are certainly no leader, also not of a spawn that is under way.
-
-        One seen while spawns were under way is certain once these have all settled.
-        """
-        now = self._pids.copy()
-        known = set(now.values())
-        under_way = {ticket for ticket, pid in now.items() if not pid}
-        doubts = {}
-        certain = []
-        for process in zombies:
-            if process.pid in known:
-                continue
-            key = process.pid, process.start
-            doubt = self._doubtful.get(key, under_way) & under_way
-            if doubt:
-                doubts[key] = doubt
-            else:
-                certain.append(process.pid)
-        self._doubtful = doubts
-        return certain
-
-
-leaders = Leaders()
-
-
-def reap_orphans(others: set[int]) -> None:
-    """Reap adopted processes that have ended.
-
-    Spared are the first processes of running attempts, the children named in `others`, and those
-    in our own session: whoever started these waits for them. Costs one system call when nothing
-    has ended. One thread at a time.
-    """
-    try:
-        if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            return
-    except (AttributeError, OSError):
-        # no children; or a system on which nothing is adopted
-        return
-    own = os.getsid(0)
-    zombies = [
-        process
-        for pid in _children()
-        if pid not in others
-        and (process := _read_stat(pid)) is not None
-        and process.zombie
-        and process.session != own
-    ]
-    for pid in leaders.strangers(zombies):
-        reap(pid)
-
-
-def _children() -> list[int]:
-    """Return the numbers of our children, ended ones too."""
-    found: list[int] = []
-    try:
-        for thread in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
-    except FileNotFoundError:
-        # a thread ended while we looked, or a kernel without this list
-        me = os.getpid()
-        return [process.pid for process in snapshot().values() if process.parent == me]
-    except OSError:
-        pass
-    return found

@@ -1,8 +1,9 @@
 """The pump: the one thread of a host that writes to the store.
 
 It sleeps until a tray needs it, another process pokes this host, or a job becomes due; then it
-exchanges the trays of the JobQueue with the store in one transaction. An outcome the store cannot
-take stays in the out-tray and is tried again, for ever and with growing patience.
+exchanges the trays of the JobQueue with the store in one transaction. What the store cannot take
+stays in the trays and is tried again, for ever and with growing patience. One settlement that it
+refuses to write is set aside, so that it holds up nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import select
 import threading
 import time
 
-from queuectl.errors import QueuectlError
+from queuectl.errors import QueuectlError, StoreBusy, StoreUnavailable
+from queuectl.failpoint import reach
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from queuectl.jobqueue import Batch, JobQueue
     from queuectl.store.base import HostInfo, Settled, Settlement, Store, Wish
 
+    #: what a request or a settlement came to, or the error it met
+    Answer = tuple[Any, Exception | None]
+
 #: seconds between looks at the store's change counter, the net below the wake-ups
 LOOK = 0.5
 #: seconds before the next try while the store cannot be used
@@ -32,29 +37,32 @@ PATIENCE = (0.05, 0.2, 1.0, 3.0)
 
 
 class Events:
-    """What the pump tells its host. Called on the pump's thread, no lock held."""
+    """What the pump tells its host. Called on the pump's thread, no lock held.
+
+    An error in one of them is told to `failed` and changes nothing else.
+    """
 
     def settled(self, settlement: Settlement, settled: Settled) -> None:
-        """A settlement has been committed, or refused (`settled.state` is None)."""
+        """Hear that a settlement is in the store, or was refused (`settled.state` is None)."""
 
     def disowned(self, token: str) -> None:
-        """A running job's claim is no longer this host's: it must be ended at once."""
+        """Hear that a running job's claim is no longer this host's: it must be ended at once."""
 
     def wished(self, wishes: Sequence[Wish]) -> None:
-        """Somebody asked for something to be done to running jobs."""
+        """Hear what somebody wants to be done to running jobs."""
 
     def woken(self, host: HostInfo | None) -> None:
-        """The store changed; this is the host's own row now."""
+        """Hear that the store changed, and what is in the host's own row now."""
 
     def failed(self, error: Exception) -> None:
-        """The pump met an error it did not expect; it goes on."""
+        """Hear of an error that should not have been; the pump goes on."""
 
 
 class _Done(Record):
     """What the store made of a batch, part by part."""
 
-    answers: list[tuple[Any, Exception | None]]
-    settled: list[Settled]
+    answers: list[Answer]
+    settled: list[Answer]
     current: list[bool]
     claims: list[list[Claim]]
 
@@ -76,6 +84,7 @@ class Pump:
         self._looked = time.monotonic()
         self._next_due: int | None = None
         self._failures = 0
+        self._given_up = threading.Event()
         #: what keeps the store from being used, if anything does
         self.trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
@@ -89,32 +98,48 @@ class Pump:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def give_up(self) -> None:
+        """End soon, whatever has not been reported."""
+        self._given_up.set()
+        self._queue.abandon()
+
     def _run(self) -> None:
         poked = True
-        while not self._queue.all_done():
-            try:
-                if poked or time.monotonic() - self._looked >= LOOK:
-                    self._look(poked=poked)
-                if self._next_due is not None and self._next_due <= self._store.now():
-                    self._queue.changed()
-                self._exchange(self._queue.collect())
-                self._failures, self.trouble = 0, None
-            except Exception as error:  # noqa: BLE001 - the pump must outlive anything
-                if not isinstance(error, QueuectlError):
-                    self._events.failed(error)
-                self.trouble = str(error)
-                self._failures += 1
-            poked = self._sleep()
-        self._listener.close()
+        try:
+            while not self._queue.all_done():
+                poked = self._turn(poked=poked)
+        finally:
+            self._end()
+
+    def _turn(self, *, poked: bool) -> bool:
+        """Exchange what there is and sleep; True if another process poked this host meanwhile."""
+        try:
+            if poked or time.monotonic() - self._looked >= LOOK:
+                self._look(poked=poked)
+            if self._next_due is not None and self._next_due <= self._store.now():
+                self._next_due = None
+                self._queue.changed()
+            self._exchange(self._queue.collect())
+            self._failures, self.trouble = 0, None
+            return self._sleep()
+        except Exception as error:  # noqa: BLE001 - the pump must outlive anything
+            if not isinstance(error, QueuectlError):
+                self._events.failed(error)
+            self.trouble = str(error)
+            self._given_up.wait(PATIENCE[min(self._failures, len(PATIENCE) - 1)])
+            self._failures += 1
+            return True
+
+    def _end(self) -> None:
         self._queue.closed()
+        self._listener.close()
+        os.close(self._bell_in)
+        os.close(self._bell_out)
 
     # ---- waiting ------------------------------------------------------------------------------
 
     def _sleep(self) -> bool:
         """Wait until there is something to exchange; True if another process poked this host."""
-        if self._failures:
-            time.sleep(PATIENCE[min(self._failures, len(PATIENCE)) - 1])
-            return True
         until = self._looked + LOOK
         if self._next_due is not None:
             ahead = max(0, self._next_due - self._store.now()) / 1000
@@ -131,7 +156,11 @@ class Pump:
         return False
 
     def _ring(self) -> None:
-        os.write(self._bell_in, b"r")
+        try:
+            os.write(self._bell_in, b"r")
+        except BlockingIOError:
+            # full of bells: it will wake
+            pass
 
     def _look(self, *, poked: bool) -> None:
         """See whether somebody wrote to the store, and what that means for this host."""
@@ -140,10 +169,16 @@ class Pump:
             return
         wishes = self._store.take_wishes(self._host_id)
         if wishes:
-            self._events.wished(wishes)
+            self._tell(self._events.wished, wishes)
         own = next((host for host in self._store.hosts() if host.id == self._host_id), None)
-        self._events.woken(own)
+        self._tell(self._events.woken, own)
         self._queue.changed()
+
+    def _tell(self, event: Callable[..., None], *facts: object) -> None:
+        try:
+            event(*facts)
+        except Exception as error:  # noqa: BLE001 - it is the host's fault, not the store's
+            self._events.failed(error)
 
     # ---- the exchange -------------------------------------------------------------------------
 
@@ -151,27 +186,42 @@ class Pump:
         """Commit a batch, then hand out what came of it."""
         if not any(batch):
             return
+        wanted = [item for item in batch.requests if item[1].set_running_or_notify_cancel()]
+        batch = batch._replace(requests=wanted)
         try:
             done = self._commit(batch)
         except Exception as error:
             self._put_back(batch, error)
             raise
+        if batch.settlements:
+            reach("after-settle-commit")
+        if any(done.claims):
+            reach("after-claim-commit")
         self._queue.exchanged(batch, done.claims)
         for (_, future), answer in zip(batch.requests, done.answers, strict=True):
-            _resolve(future, *answer)
-        for settlement, settled in zip(batch.settlements, done.settled, strict=True):
-            self._events.settled(settlement, settled)
+            _resolve(future, answer)
+        for settlement, answer in zip(batch.settlements, done.settled, strict=True):
+            self._conclude(settlement, answer)
         for start, current in zip(batch.starts, done.current, strict=True):
             if not current:
-                self._events.disowned(start.token)
+                self._tell(self._events.disowned, start.token)
         self._next_due = self._store.next_due() if self._queue.is_dry() else None
+
+    def _conclude(self, settlement: Settlement, answer: Answer) -> None:
+        """Tell what came of a settlement; keep it for later if the store refuses to write it."""
+        settled, error = answer
+        if error is None:
+            self._tell(self._events.settled, settlement, settled)
+        else:
+            self._events.failed(error)
+            self._queue.set_aside(settlement)
 
     def _commit(self, batch: Batch) -> _Done:
         """Do all of a batch in one transaction."""
         store = self._store
         with store.transaction():
             answers = [self._answer(request) for request, _ in batch.requests]
-            settled = store.settle(batch.settlements) if batch.settlements else []
+            settled = self._settle(batch.settlements) if batch.settlements else []
             current = store.start(batch.starts) if batch.starts else []
             if batch.returns:
                 store.release(batch.returns)
@@ -179,34 +229,52 @@ class Pump:
                 store.claim(self._host_id, want, queues, ahead)
                 for queues, want, ahead in batch.wants
             ]
+            if batch.settlements:
+                reach("before-settle-commit")
+            if any(claims):
+                reach("before-claim-commit")
         return _Done(answers, settled, current, claims)
 
-    def _answer(self, request: Callable[[Store], Any]) -> tuple[Any, Exception | None]:
-        """Run one request in a transaction, or under a savepoint, of its own."""
+    def _settle(self, settlements: list[Settlement]) -> list[Answer]:
+        """Settle together; one by one when one of them cannot be written."""
+        together, error = self._answer(lambda store: store.settle(settlements))
+        if error is None:
+            return [(settled, None) for settled in together]
+        return [self._settle_alone(settlement) for settlement in settlements]
+
+    def _settle_alone(self, settlement: Settlement) -> Answer:
+        return self._answer(lambda store: store.settle([settlement])[0])
+
+    def _answer(self, request: Callable[[Store], Any]) -> Answer:
+        """Run a request in a transaction, or under a savepoint, of its own.
+
+        Its own errors are its caller's. Raises StoreUnavailable: the whole group has failed then.
+        """
         try:
             with self._store.transaction():
                 return request(self._store), None
+        except StoreUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - it is the caller's
             return None, error
 
     def _put_back(self, batch: Batch, error: Exception) -> None:
         """Keep what could not be committed; requests get one try each of their own."""
+        self._queue.put_back(batch)
         for request, future in batch.requests:
-            _resolve(future, *self._answer(request))
-        left = batch.settlements
-        if not isinstance(error, QueuectlError):
-            left = [settlement for settlement in left if not self._settled_alone(settlement)]
-        self._queue.put_back(batch, left)
-
-    def _settled_alone(self, settlement: Settlement) -> bool:
-        """Settle one of a group that failed, so that one bad settlement does not hold up the rest."""
-        settled, error = self._answer(lambda store: store.settle([settlement]))
-        if error is None:
-            self._events.settled(settlement, settled[0])
-        return error is None
+            answer: Answer = (None, error)
+            # who waited for a busy store once would wait as long for every request
+            if not isinstance(error, StoreBusy):
+                try:
+                    answer = self._answer(request)
+                except StoreUnavailable as alone:
+                    answer = (None, alone)
+                    error = alone if isinstance(alone, StoreBusy) else error
+            _resolve(future, answer)
 
 
-def _resolve(future: Future[Any], result: Any, error: Exception | None) -> None:
+def _resolve(future: Future[Any], answer: Answer) -> None:
+    result, error = answer
     if error is None:
         future.set_result(result)
     else:

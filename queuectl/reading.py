@@ -6,9 +6,9 @@ The same reading is what gets parsed, coloured and completed, so the three canno
 from __future__ import annotations
 
 from queuectl.errors import did_you_mean
-from queuectl.grammar import COMMON, FLAG, HELP, JSON, OPTION, Command, Param, Tail
 from queuectl.record import Record
-from queuectl.tokens import BLANKS, COMMENT, OPERATOR, Word, json_end, next_word, skip_blanks
+from queuectl.table import FLAG, HELP, JSON, OPTION, Command, Param, Tail
+from queuectl.tokens import BLANKS, COMMENT, OPERATOR, Word, next_word, skip_blanks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ BLANK, COMMAND, VALUE, TAIL_TEXT, JSON_TEXT, REMARK, ERROR = (
     "blank", "command", "value", "tail", "json", "comment", "error",
 )  # fmt: skip
 FLAG_WORD = "flag"
+#: a tail that means the lines of standard input
+STANDARD_INPUT = "-"
 #: a line that begins with it is a command to run now
 BANG = "!"
 
@@ -177,12 +179,11 @@ def _read_arguments(
     command: Command, source: LineSource | WordsSource, tokens: list[Token]
 ) -> Reading:
     awaiting: Param | None = None
+    tail: Tail | None = None
     places = list(command.positionals)
     ended = False
     while (word := source.next()) is not None:
         if word.kind == COMMENT:
-            if command.tail is not None and awaiting is None:
-                return _with_tail(command, source.tail(word, verbatim=False), tokens)
             tokens.append(Token(REMARK, word.start, word.end, word.text))
             continue
         flag_like = not ended and len(word.text) > 1 and word.text.startswith("-")
@@ -199,14 +200,18 @@ def _read_arguments(
             tokens.append(token)
             wants = token.param is not None and token.param.kind == OPTION
             awaiting = token.param if wants and "=" not in word.text else None
-        elif command.tail is not None:
+        elif command.tail is not None and word.text != STANDARD_INPUT and tail is None:
             return _with_tail(command, source.tail(word, verbatim=False), tokens)
+        elif command.tail is not None and tail is None:
+            # it stands for many tails, so flags may follow it
+            tail = Tail(STANDARD_INPUT, None, verbatim=False, start=word.start)
+            tokens.append(Token(TAIL_TEXT, word.start, word.end, word.text))
         else:
             place = places[0] if places else None
             if place is not None and place.nargs not in ("*", "+"):
                 places.pop(0)
             tokens.append(_value(word, place))
-    return Reading(command, tuple(tokens), awaiting=awaiting, flags_ended=ended)
+    return Reading(command, tuple(tokens), tail, awaiting=awaiting, flags_ended=ended)
 
 
 def _with_tail(command: Command, tail: Tail, tokens: list[Token]) -> Reading:
@@ -275,8 +280,3 @@ def _unknown(index: Index, word: str, source: LineSource | WordsSource) -> str:
         return f"no command {word!r}{hint}; queue it: queuectl enqueue {word}; jobs: queuectl list"
     return f"no command {word!r}{hint}; run it now: !{word}; queue it: enqueue {word}; jobs: list"
 
-
-__all__ = [
-    "BANG", "BLANK", "COMMAND", "COMMON", "ERROR", "FLAG_WORD", "JSON_TEXT", "REMARK", "TAIL_TEXT",
-    "VALUE", "LineSource", "Reading", "Token", "WordsSource", "json_end", "read",
-]  # fmt: skip

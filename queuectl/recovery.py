@@ -1,22 +1,33 @@
 """Finds hosts of this machine that died and gives their jobs back, by what their files say.
 
-A free lock, or another boot, means dead. A held lock whose heartbeat is older than the lease, seen
-twice some time apart, means stalled: the host is killed first and recovered when its lock is free.
-A missing or unreadable file, or one from another pid namespace, proves nothing: it is left alone.
+A free lock, or another boot, means dead. A held lock whose heartbeat is older than the lease, and
+has not moved between two looks some time apart, means stalled: the host is killed first and
+recovered when its lock is free. A missing or unreadable file, or one from another pid namespace,
+proves nothing: it is left alone.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from queuectl.hostfile import EXITED, RUNNING, OtherHost, boot_clock, boot_id, pid_namespace
+from queuectl.errors import StoreUnavailable
+from queuectl.failpoint import reach
+from queuectl.hostfile import (
+    EXITED,
+    RUNNING,
+    STARTING,
+    OtherHost,
+    boot_clock,
+    boot_id,
+    pid_namespace,
+)
 from queuectl.job import LOST, Outcome, Output
 from queuectl.process import end_survivors, pid_start
 from queuectl.store.base import Settlement
-from queuectl.store.paths import host_path, hosts_directory, output_path
+from queuectl.store.paths import host_path, hosts_directory, output_path, wake_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.hostfile import Header, Slot
-    from queuectl.store.base import Held, HostInfo, Store
+    from queuectl.store.base import Held, Store
 
 #: seconds without a heartbeat after which a host whose lock is held counts as stalled
 LEASE = 60.0
@@ -32,31 +43,65 @@ LEASE = 60.0
 CONFIRM = 15.0
 #: milliseconds that processes of a dead host have between SIGTERM and SIGKILL
 GRACE = 1000
+#: seconds after which what was being spawned when its host died can be known by its environment
+EXEC = 0.05
+#: attempts whose processes are ended at the same time
+AT_ONCE = 8
 
 
 class Recoverer:
     """Looks after the other hosts of a store on this machine. One thread."""
 
-    def __init__(self, store: Store, own_id: str, call: Callable[[Callable[[Store], Any]], Any]) -> None:
-        """`call` runs a write of the store where this process writes."""
+    def __init__(
+        self,
+        store: Store,
+        own_id: str,
+        call: Callable[[Callable[[Store], Any]], Any],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """`call` runs a write of the store where this process writes; `failed` hears of errors."""
         self._store = store
         self._own_id = own_id
         self._call = call
+        self._failed = failed
         self._directory = hosts_directory(store.local_directory)
-        self._stalled: dict[str, float] = {}
-        self._hostname = socket.gethostname()
+        #: heartbeats that were too old, and when that was first seen
+        self._stalled: dict[str, tuple[int, float]] = {}
 
     def look(self) -> int:
-        """Recover every host that is dead; return how many claims were given back or settled."""
-        return sum(
-            self._look_at(host)
-            for host in self._store.hosts()
-            if host.id != self._own_id and host.hostname == self._hostname
-        )
+        """Recover every host that is dead; return how many claims were given back or settled.
 
-    def _look_at(self, host: HostInfo) -> int:
+        Also one that is not registered and has left its file. An error with one host is told to
+        `failed` and keeps none of the others from being recovered.
+        """
+        done = 0
+        hosts = {host.id for host in self._store.hosts()} | self._files()
+        for host_id in hosts - {self._own_id}:
+            try:
+                done += self._look_at(host_id)
+            except Exception as error:  # noqa: BLE001 - the other hosts' jobs wait
+                self._failed(error)
+        self._stalled = {host: seen for host, seen in self._stalled.items() if host in hosts}
+        return done
+
+    def _files(self) -> set[str]:
+        """Return the hosts that have a file; delete wake-up pipes whose host has none."""
+        found, pipes = set(), set()
+        for name in os.listdir(self._directory):
+            host_id, _, kind = name.partition(".")
+            if kind == "host":
+                found.add(host_id)
+            elif kind == "wake":
+                pipes.add(host_id)
+        for host_id in pipes - found:
+            # asked again: the list may be older than the file, which is there before the pipe
+            if not os.path.exists(host_path(self._directory, host_id)):
+                _unlink(wake_path(self._directory, host_id))
+        return found
+
+    def _look_at(self, host_id: str) -> int:
         try:
-            other = OtherHost(host_path(self._directory, host.id))
+            other = OtherHost(host_path(self._directory, host_id))
         except OSError:
             return 0
         with other:
@@ -67,8 +112,8 @@ class Recoverer:
             if same_boot and header.pid_namespace != pid_namespace():
                 return 0
             if other.seize():
-                return self._recover(host, other, same_boot=same_boot)
-            self._check_heartbeat(host.id, header)
+                return self._recover(host_id, other, same_boot=same_boot)
+            self._check_heartbeat(host_id, header)
             return 0
 
     def _check_heartbeat(self, host_id: str, header: Header) -> None:
@@ -76,65 +121,125 @@ class Recoverer:
         if (boot_clock() - header.heartbeat) / 1e9 <= LEASE:
             self._stalled.pop(host_id, None)
             return
-        first = self._stalled.setdefault(host_id, time.monotonic())
-        if time.monotonic() - first >= CONFIRM and pid_start(header.pid) == header.pid_start:
+        now = time.monotonic()
+        heartbeat, since = self._stalled.get(host_id, (0, now))
+        if heartbeat != header.heartbeat:
+            self._stalled[host_id] = header.heartbeat, now
+        elif now - since >= CONFIRM and pid_start(header.pid) == header.pid_start:
             os.kill(header.pid, signal.SIGKILL)
 
-    def _recover(self, host: HostInfo, other: OtherHost, *, same_boot: bool) -> int:
+    def _recover(self, host_id: str, other: OtherHost, *, same_boot: bool) -> int:
         slots = {slot.token: slot for slot in other.slots()}
-        held = self._store.held_by(host.id)
         if same_boot:
-            for slot in slots.values():
-                if slot.phase != EXITED:
-                    end_survivors(slot.token, slot.pid, 0, GRACE)
-        fates = _Fates()
+            _end_all([slot for slot in slots.values() if slot.phase != EXITED])
+        fates = _Fates(self._store.local_directory)
+        held = self._store.held_by(host_id)
         for claim in held:
-            fates.decide(claim, slots.get(claim.token), self._store.local_directory)
-        self._call(lambda store: fates.write(store, host.id))
-        other.remove()
-        self._stalled.pop(host.id, None)
-        return len(held)
+            fates.decide(claim, slots.get(claim.token), same_boot=same_boot)
+        failures = self._call(lambda store: fates.write(store, host_id))
+        reach("after-recovery-commit")
+        for error in failures:
+            self._failed(error)
+        if not failures:
+            other.remove()
+        return len(held) - len(failures)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        # another recoverer was faster
+        pass
+
+
+def _end_all(slots: list[Slot]) -> None:
+    """End the processes of attempts whose host is gone."""
+    if not slots:
+        return
+    if any(slot.phase == STARTING for slot in slots):
+        # between fork and exec a child has the environment of its host, not its own
+        time.sleep(EXEC)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recovery") as pool:
+        list(pool.map(_end, slots))
+
+
+def _end(slot: Slot) -> None:
+    start = pid_start(slot.pid) if slot.pid else 0
+    if start > slot.born_by:
+        # the number is another process's by now
+        start = 0
+    end_survivors(slot.token, slot.pid, start, GRACE)
 
 
 class _Fates:
     """What becomes of the claims of one dead host."""
 
-    def __init__(self) -> None:
-        self._settlements: list[Settlement] = []
-        self._lost: list[tuple[int, str]] = []
-        self._released: list[tuple[int, str]] = []
+    def __init__(self, local: str) -> None:
+        self._local = local
+        self._fates: list[Callable[[Store], object]] = []
 
-    def decide(self, claim: Held, slot: Slot | None, local: str) -> None:
-        """Settle an exit that was recorded or a start that is known; lose or release the rest."""
-        started = claim.started_at
-        if slot is not None and slot.phase == EXITED and slot.outcome is not None:
-            outcome = slot.outcome._replace(output=_left_output(claim, local, ended=True))
-        elif slot is not None and slot.phase == RUNNING or started is not None:
-            at = slot.started_at if slot is not None and slot.started_at else started
-            outcome = Outcome(LOST, started_at=at, output=_left_output(claim, local, ended=False))
+    def decide(self, claim: Held, slot: Slot | None, *, same_boot: bool) -> None:
+        """Settle an exit that was recorded or a start that is known; lose or release the rest.
+
+        After a crash of the machine a missing record does not mean that there was no start.
+        """
+        pair = claim.job_id, claim.token
+        if slot is not None and slot.outcome is not None:
+            self._settle(claim, _with_output(slot.outcome, slot, self._path(claim)))
+        elif claim.started_at is not None or (slot is not None and slot.phase == RUNNING):
+            at = slot.started_at if slot is not None and slot.started_at else claim.started_at
+            left = _left_output(self._path(claim))
+            self._settle(claim, Outcome(LOST, started_at=at, output=left))
+        elif slot is None and same_boot:
+            self._fates.append(lambda store: store.release([pair]))
         else:
-            claims = self._released if slot is None else self._lost
-            claims.append((claim.job_id, claim.token))
-            return
-        self._settlements.append(Settlement(claim.job_id, claim.token, claim.run, outcome))
+            self._fates.append(lambda store: store.lose([pair]))
 
-    def write(self, store: Store, host_id: str) -> None:
-        """Write it all, and forget the host. One transaction."""
+    def _settle(self, claim: Held, outcome: Outcome) -> None:
+        settlement = Settlement(claim.job_id, claim.token, claim.run, outcome)
+        self._fates.append(lambda store: store.settle([settlement]))
+
+    def _path(self, claim: Held) -> str:
+        return output_path(self._local, claim.job_id, claim.run)
+
+    def write(self, store: Store, host_id: str) -> list[Exception]:
+        """Write it all in one transaction and forget the host.
+
+        Returns the errors of those that cannot be written; then the host is not forgotten.
+        """
         with store.transaction():
-            store.settle(self._settlements)
-            store.lose(self._lost)
-            store.release(self._released)
-            store.forget(host_id)
+            failures = [error for fate in self._fates if (error := _write(store, fate))]
+            if not failures:
+                store.forget(host_id)
+            reach("before-recovery-commit")
+        return failures
 
 
-def _left_output(claim: Held, local: str, *, ended: bool) -> Output | None:
-    """Return what a lost attempt had written to its file by then."""
-    path = output_path(local, claim.job_id, claim.run)
+def _write(store: Store, fate: Callable[[Store], object]) -> Exception | None:
     try:
-        size = os.stat(path).st_size
+        with store.transaction():
+            fate(store)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - the other jobs must not wait for this one
+        return error
+    return None
+
+
+def _with_output(outcome: Outcome, slot: Slot, path: str) -> Outcome:
+    """Return a recorded outcome with what is left of its output: what was in memory is not."""
+    output = outcome.output or Output()
+    if slot.in_file:
+        output = output._replace(path=path)
+    elif output.stdout_bytes or output.stderr_bytes:
+        output = output._replace(complete=False)
+    return outcome._replace(output=output)
+
+
+def _left_output(path: str) -> Output:
+    """Return what a lost attempt had written to its file by then; the last of it is missing."""
+    try:
+        return Output(path=path, stdout_bytes=os.stat(path).st_size, complete=False)
     except OSError:
-        # an ended job's few bytes were in memory only; say that something is missing
-        return Output(complete=False) if not ended else None
-    return Output(path=path, stdout_bytes=size, complete=False)
-
-
+        return Output(complete=False)

@@ -46,8 +46,7 @@ def render(result: Result, look: Look) -> Pieces:
     if look.json:
         if result.data is not None:
             yield from _json(result.data)
-        for note in result.notes:
-            yield STDERR, _encode(f"{visible(note)}\n")
+        yield from _json_notes(result)
         return
     for block in result.blocks:
         if isinstance(block, Stream):
@@ -64,18 +63,15 @@ def render(result: Result, look: Look) -> Pieces:
 
 def render_error(error: QueuectlError, look: Look, prefix: str = "queuectl: ") -> Pieces:
     """Yield the one line that says what went wrong."""
-    message = visible(str(error))
+    message = f"{prefix}{error}"
     if look.json:
-        import json
-
-        document = {"error": f"{prefix}{error}".removeprefix("queuectl: "), "exit_code": error.exit_status}
-        yield STDERR, _encode(json.dumps(document) + "\n")
+        yield _json_error(message.removeprefix("queuectl: "), error.exit_status)
     else:
-        yield STDERR, _encode(_style(f"{prefix}{message}", "red", look) + "\n")
+        yield STDERR, _encode(_style(visible(message), "red", look) + "\n")
 
 
 def visible(text: str, keep: str = "") -> str:
-    """Return a text with control characters written out: a newline is `\\n`, an escape `\\x1b`."""
+    """Return a text with control characters written out, as a Python string literal has them."""
     if text.isprintable():
         return text
     return "".join(
@@ -85,7 +81,7 @@ def visible(text: str, keep: str = "") -> str:
 
 def _written_out(char: str) -> str:
     code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 (a byte that is not UTF-8, as surrogateescape has it)
+    if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
 
@@ -118,6 +114,22 @@ def _json(data: object) -> Pieces:
     yield STDOUT, b"[]\n" if opening == "[" else b"]\n"
 
 
+def _json_notes(result: Result) -> Pieces:
+    if result.exit_code and result.notes:
+        yield _json_error("; ".join(result.notes), result.exit_code)
+        return
+    import json
+
+    for note in result.notes:
+        yield STDERR, _encode(json.dumps({"note": note}) + "\n")
+
+
+def _json_error(message: str, exit_code: int) -> tuple[int, bytes]:
+    import json
+
+    return STDERR, _encode(json.dumps({"error": message, "exit_code": exit_code}) + "\n")
+
+
 # ---- tables -------------------------------------------------------------------------------------
 
 
@@ -139,12 +151,12 @@ def _plain(table: Table) -> Pieces:
     page = [[cell or "-" for cell in _cells(row)] for _, row in zip(range(100), rows, strict=False)]
     names = [column.name for column in columns]
     widths = [
-        max(width_of(name), *(width_of(row[at]) for row in page)) if page else width_of(name)
+        max(width_of(text) for text in (name, *(cells[at] for cells in page)))
         for at, name in enumerate(names)
     ]
     yield STDOUT, _line(names, widths, columns)
-    for row in page:
-        yield STDOUT, _line(row, widths, columns)
+    for cells in page:
+        yield STDOUT, _line(cells, widths, columns)
     for row in rows:
         yield STDOUT, _line([cell or "-" for cell in _cells(row)], widths, columns)
 
@@ -169,19 +181,18 @@ def _fitted(table: Table, look: Look) -> str:
     columns = [table.columns[at] for at in used]
     rows = [[row[at] for at in used] for row in rows]
     widths = _widths(columns, rows, look.width)
-    shown = [
-        [
-            _style(cut(cell, width), (column.styles or {}).get(cell), look)
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        ]
-        for row in rows
-    ]
+    # the names are a row like others: given as headers they would get two blanks more each
+    shown = [[_style(column.name, "bold", look) for column in columns]]
+    for row in rows:
+        cells = zip(row, widths, columns, strict=True)
+        shown.append(
+            [_style(cut(cell, width), (of.styles or {}).get(cell), look) for cell, width, of in cells]
+        )
     text: str = tabulate(
         shown,
-        headers=[_style(column.name, "bold", look) for column in columns],
         tablefmt="plain",
         disable_numparse=True,
-        colalign=["right" if column.right else "left" for column in columns] if shown else None,
+        colalign=["right" if column.right else "left" for column in columns],
     )
     lines = "\n".join(line.rstrip() for line in text.split("\n"))
     title = f"\n{_style(table.title, 'bold', look)}\n" if table.title else ""

@@ -8,7 +8,7 @@ ends the script; lines before it stay done.
 from __future__ import annotations
 
 from queuectl.commands import GRAMMAR
-from queuectl.commands.context import Context
+from queuectl.commands.result import parts
 from queuectl.errors import EXIT_OK, QueuectlError
 from queuectl.record import Record
 
@@ -16,9 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from queuectl.commands.context import Context
     from queuectl.commands.jobs import Prepared
     from queuectl.commands.result import Result
-    from queuectl.grammar import Invocation
+    from queuectl.table import Invocation
 
     #: shows an answer (its result, whether as JSON)
     Show = Callable[[Result, bool], None]
@@ -59,32 +60,35 @@ class Script:
         self._keep_going = keep_going
         self._json = json
         self._group: list[_Waiting] = []
+        self._ended = False
         #: of the first line that failed
         self.exit_code = EXIT_OK
 
     def run(self, lines: Iterator[Line]) -> int:
         """Run lines until one fails or says `exit`; return the exit code of the first failure."""
         for line in lines:
-            if not self._run(line) and not self._keep_going:
-                return self.exit_code
-            if self._ctx.leaving:
+            self._run(line)
+            if self._ended or self._ctx.leaving:
                 break
         self._add_group()
         return self.exit_code
 
-    def _run(self, line: Line) -> bool:
-        """Run a line, or keep it for the group; False when something failed."""
+    def _run(self, line: Line) -> None:
+        """Run a line; a job is kept back when another line, and perhaps another job, follows."""
         try:
             invocation = GRAMMAR.parse_line(line.text)
-            if invocation is None:
-                return line.more or self._add_group()
-            prepared = self._prepare(invocation)
+            prepared = None if invocation is None else self._prepare(invocation)
         except QueuectlError as error:
-            return self._add_group() & self._failed(line, error)
-        if prepared is not None:
+            self._add_group()
+            self._fail(line, error, json=bool(error.facts.get("json")))
+            return
+        if invocation is not None and prepared is not None:
             self._group.append(_Waiting(line, prepared, self._json or invocation.json))
-            return (line.more and len(self._group) < GROUP) or self._add_group()
-        return self._add_group(stop_on_failure=True) and self._run_alone(line, invocation)
+        elif invocation is not None:
+            self._add_group()
+            self._run_alone(line, invocation)
+        if not line.more or len(self._group) >= GROUP:
+            self._add_group()
 
     def _prepare(self, invocation: Invocation) -> Prepared | None:
         if invocation.command.path != ENQUEUE:
@@ -93,50 +97,49 @@ class Script:
 
         return prepare(self._ctx, invocation.args)
 
-    def _run_alone(self, line: Line, invocation: Invocation) -> bool:
+    def _run_alone(self, line: Line, invocation: Invocation) -> None:
+        if self._ended:
+            return
         json = self._json or invocation.json
         try:
             result: Result = invocation.command.load()(self._ctx, invocation.args)
-            self._show(result, json)
+            for part in parts(result):
+                self._show(part, json)
+                self._note(part.exit_code)
         except QueuectlError as error:
-            return self._failed(line, error, json=json)
-        self.exit_code = self.exit_code or result.exit_code
-        return result.exit_code == EXIT_OK
+            self._fail(line, error, json=json)
 
-    def _add_group(self, *, stop_on_failure: bool = False) -> bool:
+    def _add_group(self) -> None:
         """Add the jobs that wait, all in one transaction; when that fails, one after the other."""
         group, self._group = self._group, []
-        if not group:
-            return True
-        try:
-            ids = self._ctx.write(lambda store: store.add([w.prepared.new for w in group]))
-        except QueuectlError as error:
-            if len(group) == 1:
-                return self._failed(group[0].line, error, json=group[0].json) or (
-                    self._keep_going and stop_on_failure
-                )
-        else:
-            for waiting, job_id in zip(group, ids, strict=True):
-                self._reply(waiting, job_id)
-            return True
-        good = True
+        if not group or self._ended or self._add(group) or len(group) == 1:
+            return
         for waiting in group:
-            self._group = [waiting]
-            good &= self._add_group()
-            if not good and not self._keep_going:
-                return False
-        return good or (self._keep_going and stop_on_failure)
+            if not self._ended:
+                self._add([waiting])
 
-    def _reply(self, waiting: _Waiting, job_id: int) -> None:
+    def _add(self, group: list[_Waiting]) -> bool:
+        """Add jobs and show the answers; the error of a single one is shown."""
         from queuectl.commands.jobs import reply
 
-        self._show(reply(self._ctx, waiting.prepared, job_id), waiting.json)
+        try:
+            ids = self._ctx.write(lambda store: store.add([one.prepared.new for one in group]))
+        except QueuectlError as error:
+            if len(group) == 1:
+                self._fail(group[0].line, error, json=group[0].json)
+            return False
+        for waiting, job_id in zip(group, ids, strict=True):
+            self._show(reply(self._ctx, waiting.prepared, job_id), waiting.json)
+        return True
 
-    def _failed(self, line: Line, error: QueuectlError, *, json: bool | None = None) -> bool:
-        self.exit_code = self.exit_code or error.exit_status
-        prefix = f"{self._name}:{line.number}: "
-        self._show_error(error, prefix, self._json if json is None else json)
-        return False
+    def _fail(self, line: Line, error: QueuectlError, *, json: bool) -> None:
+        if not self._ended:
+            self._note(error.exit_status)
+            self._show_error(error, f"{self._name}:{line.number}: ", self._json or json)
+
+    def _note(self, exit_code: int) -> None:
+        self.exit_code = self.exit_code or exit_code
+        self._ended = bool(exit_code) and not self._keep_going
 
 
 def commands(lines: Iterator[Line]) -> Iterator[Line]:
@@ -146,11 +149,10 @@ def commands(lines: Iterator[Line]) -> Iterator[Line]:
         if held is not None:
             line = Line(held.number, f"{held.text}\n{line.text}", line.more)  # noqa: PLW2901
             held = None
-        if line.text.endswith(("}", "]")) or not GRAMMAR.needs_more(line.text):
-            if not GRAMMAR.needs_more(line.text):
-                yield line
-                continue
-        held = line
+        if GRAMMAR.needs_more(line.text):
+            held = line
+        else:
+            yield line
     if held is not None:
         yield held
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LAST, ALL = "last", "all"
 _LONGEST_NAME = 200
+#: what a selection of no names can begin with
+_BEGINNINGS = (*"0123456789", ALL, LAST, *STATES)
 
 
 class Selection(Record):
@@ -44,6 +46,24 @@ class Selection(Record):
     def only_single(self) -> bool:
         """Whether every job is written out."""
         return bool(self.single) and not self.ranges and not self.all
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a state or a filter restricts it."""
+        return bool(self.states or self.queues) or not (
+            self.name is None and self.since is None and self.exit_code is None
+        )
+
+    def with_ranges(self, ids: Sequence[int]) -> Selection:
+        """Return it with what is written out as ranges of one: what does not fit is left out."""
+        ranges = list(self.ranges)
+        for job in sorted(ids):
+            # a thousand ids in a row are one condition, not a thousand
+            if ranges and ranges[-1][1] == job - 1:
+                ranges[-1] = (ranges[-1][0], job)
+            else:
+                ranges.append((job, job))
+        return self._replace(single=(), ranges=tuple(ranges))
 
     def filter(self, states: Sequence[State] = ()) -> Filter | None:
         """Return what ranges, `all` and filters select among `states`; None for no job at all."""
@@ -110,6 +130,8 @@ def _digits(text: str) -> bool:
 
 def looks_like_selection(text: str) -> bool:
     """Whether a text can only be a selection, so that nobody queues `3` as a command."""
+    if not text.startswith(_BEGINNINGS):
+        return False
     pieces = text.replace(",", " ").split()
     return bool(pieces) and all(
         parse_range(piece) is not None or piece in (ALL, LAST) or piece in STATES

@@ -44,6 +44,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("idle-timeout", "duration", "0s", "end an attempt that writes nothing for so long; 0 means never"),
     Setting("kill-grace", "duration", "10s", "time between SIGTERM and SIGKILL"),
     Setting("output-limit", "size", "256MiB", "output kept of one attempt; the rest is dropped"),
+    Setting("retry-on", "endings", "", "retry only after these: exit codes, signals by name, timeout, lost; empty is all"),
+    Setting("no-retry-on", "endings", "", "never retry after these"),
+    Setting("merge", "switch", "off", "one stream for stdout and stderr, in the exact order"),
+    Setting("interactive", "switch", "off", "keep standard input open for `send`"),
+    Setting("leave-children", "switch", "off", "spare what a job left running in its process group"),
+    Setting("on-success", "line", "", "command line enqueued when a job has completed"),
+    Setting("on-failure", "line", "", "command line enqueued when an attempt has failed"),
+    Setting("on-dead", "line", "", "command line enqueued when a job has gone to the dead-letter queue"),
+    Setting("on-idle", "line", "", "command line enqueued when nothing is left to run", per_job=False),
     Setting("shell", "path", "/bin/sh", "the shell that runs command lines"),
     Setting("env-capture", "words", "PATH LANG LC_* TZ VIRTUAL_ENV CONDA_* PYTHONPATH LD_LIBRARY_PATH CUDA_VISIBLE_DEVICES",
             "variables that a job takes with it when it is enqueued", per_job=False),
@@ -57,6 +66,8 @@ BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}
 PER_JOB: tuple[str, ...] = tuple(setting.name for setting in SETTINGS if setting.per_job)
 _SIZES = {"": 1, "b": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3,
           "kb": 1000, "mb": 1000**2, "gb": 1000**3}  # fmt: skip
+_SWITCH = {"on": True, "true": True, "yes": True, "1": True,
+           "off": False, "false": False, "no": False, "0": False}  # fmt: skip
 
 
 def find(name: str) -> Setting:
@@ -85,6 +96,8 @@ def canonical(setting: Setting, text: str) -> str:
         return f"{value:g}"
     if setting.kind == "int":
         return str(value)
+    if setting.kind == "switch":
+        return "on" if value else "off"
     return text.strip()
 
 
@@ -153,7 +166,29 @@ def _read_words(setting: Setting, text: str) -> Value:
     return text
 
 
+def _read_switch(setting: Setting, text: str) -> Value:
+    if text.lower() not in _SWITCH:
+        raise BadValue(what=setting.name, value=text, expected="on or off")
+    return _SWITCH[text.lower()]
+
+
+def _read_line(setting: Setting, text: str) -> Value:
+    if "\0" in text:
+        raise BadValue(what=setting.name, value=text, expected="a command line")
+    return text
+
+
+def _read_endings(setting: Setting, text: str) -> Value:
+    from queuectl.retry import parse_endings
+
+    parse_endings(text, setting.name)
+    return text
+
+
 _READERS = {
+    "switch": _read_switch,
+    "line": _read_line,
+    "endings": _read_endings,
     "int": _read_int,
     "number": _read_number,
     "duration": _read_duration,

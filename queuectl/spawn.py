@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 
-from queuectl.proctree import leaders
+from queuectl.orphans import leaders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ class Child:
         "usage",
     )
 
-    def __init__(
-        self, pid: int, stdin: int, stdout: int, stderr: int, ticket: object
-    ) -> None:
+    def __init__(self, pid: int, stdin: int, stdout: int, stderr: int, ticket: object) -> None:
         self.pid = pid
         self.stdin = stdin
         self.stdout = stdout
@@ -40,8 +38,10 @@ class Child:
 
     def reap(self) -> tuple[int, tuple[float, float, int]]:
         """Reap it, waiting if need be; return wait status and user s, system s, peak KiB."""
-        _, status, usage = os.wait4(self.pid, 0)
-        leaders.remove(self.ticket)
+        try:
+            _, status, usage = os.wait4(self.pid, 0)
+        finally:
+            leaders.remove(self.ticket)
         return status, (usage.ru_utime, usage.ru_stime, usage.ru_maxrss)
 
     def close(self) -> None:

@@ -16,10 +16,9 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections import deque
 
 from queuectl.job import STOPPED, TIMEOUT
-from queuectl.output import CHUNK, STDERR, STDOUT, Recorder
+from queuectl.plumbing import CHUNK, Plumbing, wake_pipe, wakes
 from queuectl.proctree import (
     KILL_WAIT,
     LOOK_EVERY,
@@ -43,35 +42,14 @@ if TYPE_CHECKING:
     #: kind, code and detail of an Outcome
     Ending = tuple[str, int | None, str]
 
-#: A read of less than SMALL_READ is small. After SMALL_READS of them since the last flush the pipes
-#: are looked at once in SMALL_PAUSE ms: a job that writes single bytes would wake us 50,000 times a
-#: second, and a pipe still passes 64 MB/s at that pace.
-SMALL_READ, SMALL_READS, SMALL_PAUSE = 4096, 100, 1
-#: reads after the end: what a pipe can hold, which its writer may have enlarged to 1 MiB
-LAST_READS = 1024 * 1024 // CHUNK
-#: pipes that wake a waiting worker. They are used again and never closed, so that an order which
-#: comes late can only wake somebody for nothing.
-_wakes: deque[tuple[int, int]] = deque()
-
-
-def _wake_pipe() -> tuple[int, int]:
-    try:
-        return _wakes.pop()
-    except IndexError:
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        return reader, writer
-
 
 class Supervisor:
     """A running attempt, owned by its worker thread."""
 
     __slots__ = (
-        "_child", "_clock", "_control", "_exited", "_give_up_by", "_input", "_kill_by",
-        "_last_output", "_monotonic", "_paused_at", "_plan", "_poll", "_reaped", "_recorder",
-        "_run_by", "_small", "_streams", "_victims", "_wake", "_watched",
-        "ending", "output", "status", "usage",
+        "_child", "_clock", "_control", "_exited", "_give_up_by", "_kill_by", "_killed",
+        "_last_output", "_monotonic", "_paused_at", "_plan", "_plumbing", "_reaped", "_run_by",
+        "_victims", "_wake", "_watched", "ending", "finished_at", "output", "status", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -87,13 +65,9 @@ class Supervisor:
         self._child = child
         self._clock = clock
         self._monotonic = monotonic
-        self._recorder = Recorder(plan.output_path, plan.output_limit)
-        self._poll = select.poll()
+        self._plumbing = Plumbing(plan, child)
         self._wake: tuple[int, int] | None = None
-        self._streams: dict[int, int] = {}
-        self._input: deque[memoryview] = deque()
-        self._exited = self._reaped = False
-        self._small = 0
+        self._exited = self._reaped = self._killed = False
         self._victims: Victims | None = None
         #: victims' descriptors in the poll set
         self._watched: set[int] = set()
@@ -106,8 +80,10 @@ class Supervisor:
         #: how it ends when not by itself
         self.ending: Ending | None = None
         self.status = 0
+        #: user and system seconds, peak memory as getrusage(2) counts it
         self.usage = 0.0, 0.0, 0
         self.output: Output | None = None
+        self.finished_at = 0
 
     # -- orders, carried out by the worker thread
 
@@ -126,8 +102,8 @@ class Supervisor:
     def pause(self) -> None:
         """Stop the group and its clocks."""
         if not self._exited and self.ending is None and self._paused_at is None:
-            self._kill_group(signal.SIGSTOP)
             self._paused_at = self._monotonic()
+            self._kill_group(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let the group and its clocks go on."""
@@ -138,109 +114,103 @@ class Supervisor:
         self._last_output += lost
         if self._run_by is not None:
             self._run_by += lost
-        if not self._exited:
-            self._kill_group(signal.SIGCONT)
+        self.signal_group(signal.SIGCONT)
 
-    def feed(self, data: bytes) -> None:
-        """Queue bytes for the standard input."""
-        if self._child.stdin >= 0 and data:
-            self._input.append(memoryview(data))
-            self._poll.register(self._child.stdin, select.POLLOUT)
+    def send(self, data: bytes) -> None:
+        """Write to the standard input of an interactive job."""
+        if self._plan.interactive:
+            self._plumbing.feed(data)
 
     # -- the course of an attempt
 
     def supervise(self) -> None:
         """Return when the attempt is over: output kept, processes ended and reaped."""
-        self._watch()
+        self._wake = wake_pipe()
+        self._plumbing.poll.register(self._wake[0], select.POLLIN)
+        self._plumbing.poll.register(self._child.exit_fd, select.POLLIN)
+        self._control.attach(self._wake[1])
+        self._obey()
         while not self._exited:
             self._step()
-        self._close_stdin()
+        self._plumbing.close_stdin()
         if self.ending is None:
             self._end_group()
-        self._outlast_victims()
+        if self._victims is not None:
+            self._outlast(self._victims)
         self._reap()
-        self._read_last()
-        self.output = self._recorder.finish()
+        self.finished_at = self._clock()
+        self._plumbing.read_last(self.finished_at, self._last_output)
+        self.output = self._plumbing.recorder.finish()
 
     def abandon(self) -> None:
         """Kill and reap, after something unforeseen."""
         if not self._reaped:
             self._kill_group(signal.SIGKILL)
             self._reap()
-        self._recorder.finish()
+        self._plumbing.recorder.finish()
 
     def close(self) -> None:
         """Let go of every descriptor."""
         self._control.attach(-1)
         if self._wake is not None:
-            _wakes.append(self._wake)
+            wakes.append(self._wake)
             self._wake = None
         if self._victims is not None:
             self._victims.close()
         self._child.close()
 
-    def _watch(self) -> None:
-        child = self._child
-        self._wake = _wake_pipe()
-        self._poll.register(child.exit_fd, select.POLLIN)
-        self._poll.register(self._wake[0], select.POLLIN)
-        for fd, stream in ((child.stdout, STDOUT), (child.stderr, STDERR)):
-            if fd >= 0:
-                self._streams[fd] = stream
-                self._poll.register(fd, select.POLLIN)
-        self._control.attach(self._wake[1])
-        self._obey()
-        if child.stdin >= 0:
-            if self._plan.stdin:
-                self.feed(self._plan.stdin)
-            self._write()
-
-    def _obey(self) -> None:
-        while (order := self._control.take()) is not None:
-            order(self)
-
     def _step(self) -> None:
         """Wait for whatever comes next and deal with it."""
-        if self._small > SMALL_READS:
-            self._wait_without_pipes()
-        events = self._poll.poll(self._patience())
+        plumbing = self._plumbing
+        plumbing.rest_from_dribble()
+        events = plumbing.poll.poll(self._patience())
         now = self._monotonic()
         woken = False
         for fd, _ in events:
-            if fd in self._streams:
-                self._read(fd, now)
+            if plumbing.is_stream(fd):
+                plumbing.read(fd, self._clock(), now)
+                self._last_output = now
             elif fd == self._child.exit_fd:
                 self._exited = True
-                self._poll.unregister(fd)
+                plumbing.forget(fd)
             elif fd == self._child.stdin:
-                self._write()
+                plumbing.write()
             elif self._wake is not None and fd == self._wake[0]:
                 woken = True
         if self._exited and self._victims is not None:
-            self._watch_victims(self._victims)
+            self._watch(self._victims)
         if woken:
             # after the exit was seen, so that exit 0 wins over a cancel that came with it
             self._drain_wake()
             self._obey()
         self._meet_deadlines(now)
 
-    # -- waiting
+    def _obey(self) -> None:
+        while (order := self._control.take()) is not None:
+            order(self)
+
+    def _drain_wake(self) -> None:
+        if self._wake is not None:
+            try:
+                os.read(self._wake[0], CHUNK)
+            except BlockingIOError:
+                pass
+
+    # -- deadlines
 
     def _patience(self) -> float | None:
         """Return the milliseconds until something is due, None if nothing is."""
-        candidates = (
-            self._recorder.due,
-            *self._timeouts(),
-            self._kill_by,
-            self._give_up_by,
-        )
-        dues = [due for due in candidates if due is not None]
+        nearest = self._plumbing.recorder.due
+        for due in (*self._timeouts(), self._kill_by, self._give_up_by):
+            if due is not None and (nearest is None or due < nearest):
+                nearest = due
         if self._exited and self._victims is not None and not self._victims.pollable:
-            dues.append(self._monotonic() + LOOK_EVERY)
-        if not dues:
+            look = self._monotonic() + LOOK_EVERY
+            nearest = look if nearest is None else min(look, nearest)
+        if nearest is None:
             return None
         # rounded up, else the last fraction of a millisecond is a busy loop
-        return max(0, int((min(dues) - self._monotonic()) * 1000) + 1)
+        return max(0, int((nearest - self._monotonic()) * 1000) + 1)
 
     def _timeouts(self) -> tuple[float | None, float | None]:
         """Return when the attempt has run, and been silent, for too long."""
@@ -250,10 +220,7 @@ class Supervisor:
         return self._run_by, self._last_output + idle / 1000 if idle else None
 
     def _meet_deadlines(self, now: float) -> None:
-        recorder = self._recorder
-        if recorder.due is not None and now >= recorder.due:
-            recorder.flush()
-            self._small = 0
+        self._plumbing.flush_if_due(now)
         run_by, idle_by = self._timeouts()
         if run_by is not None and now >= run_by:
             self._time_out(format_duration(self._plan.timeout))
@@ -261,89 +228,6 @@ class Supervisor:
             self._time_out(f"idle {format_duration(self._plan.idle_timeout)}")
         if self._kill_by is not None and now >= self._kill_by:
             self._kill_tree()
-        if (
-            self._give_up_by is not None
-            and now >= self._give_up_by
-            and self._victims is not None
-        ):
-            # in an uninterruptible sleep, or another user's: it would hold a worker for ever
-            self._victims.close()
-
-    def _wait_without_pipes(self) -> None:
-        quiet = select.poll()
-        quiet.register(self._child.exit_fd, select.POLLIN)
-        quiet.poll(SMALL_PAUSE)
-
-    def _drain_wake(self) -> None:
-        if self._wake is not None:
-            try:
-                os.read(self._wake[0], CHUNK)
-            except BlockingIOError:
-                pass
-
-    # -- moving bytes
-
-    def _read(self, fd: int, now: float) -> None:
-        try:
-            data = os.read(fd, CHUNK)
-        except OSError:
-            data = b""
-        if not data:
-            self._poll.unregister(fd)
-            del self._streams[fd]
-            return
-        self._recorder.add(self._streams[fd], data, self._clock(), now)
-        self._last_output = now
-        self._small += len(data) < SMALL_READ
-
-    def _read_last(self) -> None:
-        """Read what is in the pipes and no more: a daemon that holds them could write for ever."""
-        poll = select.poll()
-        for fd in self._streams:
-            poll.register(fd, select.POLLIN)
-        for _ in range(LAST_READS):
-            events = poll.poll(0) if self._streams else []
-            if not events:
-                return
-            for fd, _ in events:
-                self._read(fd, self._last_output)
-                if fd not in self._streams:
-                    poll.unregister(fd)
-
-    def _write(self) -> None:
-        fd = self._child.stdin
-        while self._input:
-            data = self._input[0]
-            try:
-                done = os.write(fd, data)
-            except BlockingIOError:
-                return
-            except OSError:
-                # nobody reads it any more
-                self._input.clear()
-                self._close_stdin()
-                return
-            if done < len(data):
-                self._input[0] = data[done:]
-                return
-            self._input.popleft()
-        if self._plan.interactive:
-            self._forget(fd)
-        else:
-            self._close_stdin()
-
-    def _close_stdin(self) -> None:
-        fd = self._child.stdin
-        if fd >= 0:
-            self._forget(fd)
-            os.close(fd)
-            self._child.stdin = -1
-
-    def _forget(self, fd: int) -> None:
-        try:
-            self._poll.unregister(fd)
-        except KeyError:
-            pass
 
     # -- ending
 
@@ -375,8 +259,7 @@ class Supervisor:
     def _kill_tree(self) -> None:
         """Send SIGKILL to all that is left."""
         self._kill_by = None
-        if self._give_up_by is None:
-            self._give_up_by = self._monotonic() + KILL_WAIT
+        self._killed = True
         victims = self._victims = self._victims or Victims()
         if not self._reaped:
             self._kill_group(signal.SIGKILL)
@@ -397,35 +280,41 @@ class Supervisor:
         self._victims.add(self._find())
         self._kill_by = self._monotonic() + plan.kill_grace / 1000
 
-    def _outlast_victims(self) -> None:
+    def _outlast(self, victims: Victims) -> None:
         """Return when all that were found have ended, and what they started meanwhile too."""
-        victims = self._victims
-        if victims is None:
-            return
-        self._watch_victims(victims)
+        self._watch(victims)
         while True:
-            while victims:
+            while victims and not self._is_hopeless():
                 self._step()
-            if self._give_up_by is not None and self._monotonic() >= self._give_up_by:
-                return
             new = victims.add(self._find())
-            if not new:
+            if not new or self._is_hopeless():
                 return
-            if self._give_up_by is not None:
+            if self._killed:
                 victims.signal(signal.SIGKILL, new)
             else:
                 victims.signal(signal.SIGTERM, new)
                 victims.signal(signal.SIGCONT, new)
-            self._watch_victims(victims)
+            self._watch(victims)
 
-    def _watch_victims(self, victims: Victims) -> None:
+    def _is_hopeless(self) -> bool:
+        """Whether SIGKILL was long ago: in an uninterruptible sleep, or another user's.
+
+        Such a process would hold its worker for ever.
+        """
+        if not self._killed:
+            return False
+        if self._give_up_by is None:
+            self._give_up_by = self._monotonic() + KILL_WAIT
+        return self._monotonic() >= self._give_up_by
+
+    def _watch(self, victims: Victims) -> None:
         """Bring the poll set in line with the victims that are left."""
         victims.drop_ended()
         fds = set(victims.fds)
         for fd in self._watched - fds:
-            self._forget(fd)
+            self._plumbing.forget(fd)
         for fd in fds - self._watched:
-            self._poll.register(fd, select.POLLIN)
+            self._plumbing.poll.register(fd, select.POLLIN)
         self._watched = fds
 
     def _find(self) -> list[Process]:
@@ -445,9 +334,7 @@ class Supervisor:
         leader = processes.get(pid)
         # not reaped, so the number is its own
         since = leader.start if leader else 0
-        return [
-            processes[p] for p in find_tree(processes, pid, since, self._plan.token)
-        ]
+        return [processes[p] for p in find_tree(processes, pid, since, self._plan.token)]
 
     def _has_ended(self) -> bool:
         poll = select.poll()

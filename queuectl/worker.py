@@ -7,52 +7,56 @@ time, and a keeper thread that beats the heart, recovers dead hosts and prunes.
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 import sys
 import threading
 import time
 import uuid
 from collections import deque
 
-from queuectl import __version__
+from queuectl.errors import QueuectlError, Refused, StoreUnavailable
+from queuectl.failpoint import reach
 from queuectl.hostfile import HostFile
-from queuectl.job import CANNOT_START, Outcome
+from queuectl.job import CANNOT_START, STOPPED, Outcome
 from queuectl.jobqueue import JobQueue
 from queuectl.keeper import Keeper
 from queuectl.process import Control, account_env, become_subreaper, pid_start, plan_for, run
 from queuectl.pump import Events, Pump
 from queuectl.record import Record
-from queuectl.store.base import HostInfo
+from queuectl.registration import Registration
 from queuectl.store.paths import host_path, hosts_directory, output_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from typing import TypeVar
 
     from queuectl.job import Claim
-    from queuectl.store.base import Settled, Settlement, Store, Wish
+    from queuectl.registration import Crew
+    from queuectl.store.base import HostInfo, Settled, Settlement, Store, Wish
 
     T = TypeVar("T")
 
 #: seconds a thread may keep the GIL while another wants it: a spawn beside a busy thread waits so
 #: long for its turn several times over, and the default of 5 ms makes it 20 times slower
 SWITCH_INTERVAL = 0.0005
+#: seconds that a worker waits when it could not write down what it is about to start
+NO_RECORD_PAUSE = 1.0
 
 
 class Running(Record):
     """A job that a worker of this process runs."""
 
     claim: Claim
+    #: None while it is being started
     started_at: int | None
     control: Control
     worker: Worker
 
 
 class Worker:
-    """One thread. `leaving` makes it end before it would take another job."""
+    """One thread. `leaving` makes it end before it would start another job."""
 
     def __init__(self, host: WorkerHost, slot: int, queues: tuple[str, ...]) -> None:
         self.slot = slot
@@ -70,7 +74,9 @@ class Worker:
 class WorkerHost(Events):
     """A process with workers. Methods may be called from any thread but the pump's."""
 
-    def __init__(self, store: Store, *, on_settled: Callable[[Settlement, Settled], None] | None = None) -> None:
+    def __init__(
+        self, store: Store, *, on_settled: Callable[[Settlement, Settled], None] | None = None
+    ) -> None:
         """Register with the store and start pumping, with no workers yet.
 
         From now on this process writes to the store only through `call`. Raises StoreUnavailable.
@@ -78,23 +84,31 @@ class WorkerHost(Events):
         self.id = uuid.uuid4().hex
         self.store = store
         self.on_settled = on_settled
-        self.started_at = store.now()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._workers: list[Worker] = []
         self._running: dict[str, Running] = {}
+        #: records in the host file whose claim has not been settled
         self._records: dict[str, int] = {}
         self._cancelled_early: deque[str] = deque(maxlen=1000)
+        self._closing = False
+        self._closed: bool | None = None
         self._env = account_env()
         self.errors: deque[str] = deque(maxlen=20)
         sys.setswitchinterval(SWITCH_INTERVAL)
         become_subreaper()
+        self.queue = JobQueue()
+        self._registration = Registration(self.id, store.now(), self._crew)
         directory = hosts_directory(store.local_directory)
         os.makedirs(directory, mode=0o700, exist_ok=True)
         self._file = HostFile(host_path(directory, self.id), pid_start(os.getpid()))
-        store.register(self._info())
-        self.queue = JobQueue()
-        self._pump = Pump(store, self.queue, self.id, self)
+        try:
+            self._registration.write(store)
+            self._pump = Pump(store, self.queue, self.id, self)
+        except BaseException:
+            # registered perhaps: then the file says to the next recoverer that nothing was held
+            self._file.close(keep=True)
+            raise
         self._keeper = Keeper(store, self)
         self._pump.start()
         self._keeper.start()
@@ -113,19 +127,43 @@ class WorkerHost(Events):
         return self._pump.trouble
 
     def start(self, count: int, queues: Sequence[str] = ()) -> int:
-        """Start `count` more workers, for all queues or some; return how many there are then."""
-        self.queue.drain(on=False)
+        """Start `count` more workers, for all queues or some; return how many there are then.
+
+        Raises Refused when the host is being closed, or the system has no room for as many threads.
+        """
         kind = tuple(queues)
         with self._lock:
+            if self._closing:
+                raise Refused("this host is ending")
             taken = {worker.slot for worker in self._workers}
             free = (slot for slot in range(len(taken) + count) if slot not in taken)
             fresh = [Worker(self, slot, kind) for slot, _ in zip(free, range(count), strict=False)]
             self._workers += fresh
         self.queue.join_workers(kind, count)
-        for worker in fresh:
-            worker.thread.start()
-        self.call(lambda store: store.register(self._info()))
+        failure = self._start_threads(fresh)
+        try:
+            self.renew()
+        except StoreUnavailable:
+            # they are there all the same; the keeper writes it down later
+            pass
+        if failure:
+            raise failure
         return self.workers
+
+    def _start_threads(self, fresh: list[Worker]) -> Refused | None:
+        """Start the threads of new workers; take back those that cannot be, and say so."""
+        for started, worker in enumerate(fresh):
+            try:
+                worker.thread.start()
+            except RuntimeError as error:
+                missing = fresh[started:]
+                with self._lock:
+                    self._workers = [left for left in self._workers if left not in missing]
+                    stayed = sum(not left.leaving for left in missing)
+                    self._changed.notify_all()
+                self.queue.join_workers(worker.queues, -stayed)
+                return Refused(f"only {started} of {len(fresh)} workers could be started: {error}")
+        return None
 
     def stop(self, count: int | None = None, *, now: bool = False) -> list[Claim]:
         """Begin to stop some workers, idle ones first, or all; return what those still run.
@@ -136,11 +174,12 @@ class WorkerHost(Events):
         for running in busy:
             if now:
                 running.control.cancel()
-        if not self.workers:
-            self.queue.drain()
+        for worker in leaving:
+            # from now on: what nobody is left for goes back
+            self.queue.join_workers(worker.queues, -1)
         self.queue.stir()
         if leaving:
-            self.queue.post(lambda store: store.register(self._info()))
+            self.queue.post(self._registration.renew)
         return [running.claim for running in busy]
 
     def _pick(self, count: int | None) -> tuple[list[Worker], list[Running]]:
@@ -181,79 +220,115 @@ class WorkerHost(Events):
     def close(self, *, now: bool = False, timeout: float | None = None) -> bool:
         """Stop all workers, wait for them, report what is left, and leave the store's registry.
 
-        False: the time was not enough; what could not be reported is recovered from this host's
-        file by the next one.
+        False: workers still run after `timeout` seconds, call again; or not all could be reported,
+        and the next host recovers it from this host's file.
         """
-        self.stop(now=now)
-        if not self.join(timeout):
-            return False
-        self._keeper.stop()
-        try:
-            self.queue.post(lambda store: store.forget(self.id))
-        except Exception:  # noqa: BLE001 - closed already
-            return True
-        self.queue.close()
-        done = self._pump.join(timeout)
-        self._file.close(keep=not done)
-        return done
+        if self._closed is not None:
+            return self._closed
+        deadline = None if timeout is None else time.monotonic() + timeout
 
-    def _info(self) -> HostInfo:
+        def left() -> float | None:
+            return None if deadline is None else max(0.0, deadline - time.monotonic())
+
         with self._lock:
-            queues = sorted({queue for worker in self._workers for queue in worker.queues})
-            if any(not worker.queues for worker in self._workers):
-                queues = []
-            workers = sum(not worker.leaving for worker in self._workers)
-        return HostInfo(
-            id=self.id,
-            hostname=socket.gethostname(),
-            user=_user(),
-            pid=os.getpid(),
-            version=__version__,
-            workers=workers,
-            queues=tuple(queues),
-            started_at=self.started_at,
-            seen_at=self.store.now(),
-        )
+            self._closing = True
+        self.stop(now=now)
+        if not self.join(left()):
+            self._closing = False
+            return False
+        self._keeper.stop(left())
+        self.queue.close()
+        if self._pump.join(left()):
+            self._closed = not self.queue.waiting()[1] and self._forget()
+        else:
+            self._pump.give_up()
+            self._closed = False
+        self._file.close(keep=not self._closed)
+        return self._closed
+
+    def _forget(self) -> bool:
+        """Leave the registry: last of all, as nobody looks for the claims of a host without a row."""
+        try:
+            self.store.forget(self.id)
+        except QueuectlError as error:
+            self.failed(error)
+            return False
+        return True
+
+    def renew(self) -> None:
+        """Write this host's row in the registry again. Raises what `call` raises."""
+        self.call(self._registration.renew)
+
+    def _crew(self) -> Crew:
+        with self._lock:
+            staying = [worker for worker in self._workers if not worker.leaving]
+        every = any(not worker.queues for worker in staying)
+        queues = {queue for worker in staying for queue in worker.queues}
+        return len(staying), () if every else tuple(sorted(queues))
 
     # ---- one job, on the worker's thread ------------------------------------------------------
 
     def run(self, worker: Worker, claim: Claim) -> None:
-        """Run a claimed job to its end and report it."""
+        """Run a claimed job to its end and report it. Raises nothing."""
         began = time.monotonic()
-        control = Control()
-        with self._lock:
-            record = self._records[claim.token] = self._file.take()
-            self._running[claim.token] = Running(claim, None, control, worker)
-            if claim.token in self._cancelled_early:
-                control.cancel(now=True)
-        outcome = self._outcome(worker, claim, control, record)
-        self._file.exited(record, claim.job_id, claim.run, claim.token, outcome)
-        with self._lock:
-            del self._running[claim.token]
+        try:
+            outcome = self._run(worker, claim)
+        except Exception as error:  # noqa: BLE001 - a worker outlives anything
+            # not started: without a record nobody could end its processes after a crash
+            self.failed(error)
+            outcome = Outcome(STOPPED)
+            self.wait_activity(NO_RECORD_PAUSE)
         self.queue.report(claim, outcome, worker.queues, time.monotonic() - began)
 
-    def _outcome(self, worker: Worker, claim: Claim, control: Control, record: int) -> Outcome:
+    def _run(self, worker: Worker, claim: Claim) -> Outcome:
+        """Run it with a record in the host file. Raises OSError when that cannot be written."""
+        control = Control()
+        record = self._file.take()
+        with self._lock:
+            self._records[claim.token] = record
+            self._running[claim.token] = Running(claim, None, control, worker)
+            if worker.leaving or claim.token in self._cancelled_early:
+                control.cancel(now=True)
+        try:
+            self._file.starting(record, claim)
+            reach("before-spawn")
+            outcome = self._attempt(worker, claim, control, record)
+            self._write_exit(record, claim, outcome)
+        finally:
+            with self._lock:
+                del self._running[claim.token]
+        reach("before-report")
+        return outcome
+
+    def _write_exit(self, record: int, claim: Claim, outcome: Outcome) -> None:
+        try:
+            self._file.exited(record, claim, outcome)
+        except OSError as error:
+            # reported all the same
+            self.failed(error)
+
+    def _attempt(self, worker: Worker, claim: Claim, control: Control, record: int) -> Outcome:
         def on_start(pid: int, started_at: int) -> None:
-            self._file.running(record, claim.job_id, claim.run, claim.token, pid, started_at)
+            reach("after-spawn")
+            self._file.running(record, claim, pid, started_at)
+            reach("after-start")
             self.queue.started(claim, started_at)
             with self._lock:
                 self._running[claim.token] = Running(claim, started_at, control, worker)
 
         path = output_path(self.store.local_directory, claim.job_id, claim.run)
-        self._file.starting(record, claim.job_id, claim.run, claim.token)
         try:
             plan = plan_for(claim, base_env=self._env, slot=worker.slot, output_path=path)
             return run(plan, control, on_start=on_start)
-        except Exception as error:  # noqa: BLE001 - a worker outlives anything a job brings
+        except Exception as error:  # noqa: BLE001 - whatever a job brings
             self.failed(error)
             return Outcome(CANNOT_START, detail=str(error), started_at=self.store.now())
 
     def left(self, worker: Worker) -> None:
-        """A worker has ended."""
+        """Take a worker off the list that has ended."""
         with self._lock:
             self._workers.remove(worker)
             self._changed.notify_all()
-        self.queue.join_workers(worker.queues, -1)
 
     # ---- what the pump tells, on its thread ---------------------------------------------------
 
@@ -262,10 +337,8 @@ class WorkerHost(Events):
         with self._lock:
             record = self._records.pop(settlement.token, None)
         if record is not None:
-            self._file.clear(record)
+            self._file.free(record)
         with self._lock:
-            if record is not None:
-                self._file.give(record)
             self._changed.notify_all()
         if self.on_settled is not None:
             self.on_settled(settlement, settled)
@@ -285,17 +358,28 @@ class WorkerHost(Events):
                 if running is None and wish.kind.startswith("cancel"):
                     self._cancelled_early.append(wish.token)
             if running is not None:
-                _grant(running.control, wish)
+                try:
+                    _grant(running.control, wish)
+                except ValueError as error:
+                    self.failed(error)
 
     def woken(self, host: HostInfo | None) -> None:
-        """See whether this host is asked to stop, or was taken for dead."""
+        """Heed a request to stop; end everything if this host was taken for dead."""
         if host is None:
             for running in self.running():
                 running.control.cancel(now=True)
-            self.queue.post(lambda store: store.register(self._info()))
+            self.queue.hand_back()
+            self.queue.post(self._registration.write)
         elif host.stop_requested:
-            self.stop(host.stop_workers, now=host.stop_requested == "now")
-            self.queue.post(lambda store: store.register(self._info()))
+            # taken in a transaction of its own, so that each request is heeded once
+            taking = self.queue.post(self._registration.take_stop)
+            taking.add_done_callback(self._obey)
+
+    def _obey(self, request: Future[tuple[str, int | None] | None]) -> None:
+        asked = None if request.cancelled() or request.exception() else request.result()
+        if asked is not None:
+            how, workers = asked
+            self.stop(workers, now=how == "now")
 
     def failed(self, error: Exception) -> None:
         """Remember an error that should not have been."""
@@ -315,10 +399,3 @@ def _grant(control: Control, wish: Wish) -> None:
         control.resume()
     elif wish.kind == "send":
         control.send(wish.payload)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

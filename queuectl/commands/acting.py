@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
     from queuectl.job import State
     from queuectl.store.base import Changed, Store
+    from queuectl.table import Args
 
 #: jobs changed in one transaction
 BATCH = 1000
@@ -59,6 +59,20 @@ def retry(ctx: Context, args: Args) -> Result:
     return act(ctx, args, verb)
 
 
+def pause(ctx: Context, args: Args) -> Result:
+    """Run `pause`."""
+    live: tuple[State, ...] = (PENDING, FAILED, PROCESSING)
+    verb = Verb("pause", "paused", lambda store, ids: store.hold(ids, held=True), live, live)
+    return act(ctx, args, verb)
+
+
+def resume(ctx: Context, args: Args) -> Result:
+    """Run `resume`."""
+    live: tuple[State, ...] = (PENDING, FAILED, PROCESSING)
+    verb = Verb("resume", "going on", lambda store, ids: store.hold(ids, held=False), live, live)
+    return act(ctx, args, verb)
+
+
 def remove(ctx: Context, args: Args) -> Result:
     """Run `remove`."""
     still: tuple[State, ...] = (PENDING, FAILED, COMPLETED, DEAD, CANCELLED)
@@ -82,11 +96,8 @@ def act(ctx: Context, args: Args, verb: Verb, chosen: Selection | None = None) -
         )
     picking.check_queues(ctx.store, chosen.queues)
     written = resolve_single(ctx.store, chosen, ctx.last_job)
-    if chosen.states or chosen.queues or chosen.name or chosen.since or chosen.exit_code is not None:
-        # with a filter beside them ids are a range of one each: what does not fit is left out
-        singles = tuple((job_id, job_id) for job_id in written)
-        chosen = chosen._replace(single=(), ranges=(*chosen.ranges, *singles))
-        written = ()
+    if chosen.filtered:
+        chosen, written = chosen.with_ranges(written), ()
     _ask(ctx, args, verb, chosen, written)
     changes = _changes(ctx, verb, chosen, written)
     answer = _gather(verb, changes, frozenset(written), in_full=args.json)
@@ -172,7 +183,7 @@ def _gather(
 
 
 def _done(verb: Verb, change: Changed) -> str:
-    if change.state == PROCESSING:
+    if verb.name == "cancel" and change.state == PROCESSING:
         return "is being stopped"
     if verb.name == "retry":
         return "is due now" if change.state == FAILED else "starts afresh"

@@ -7,7 +7,7 @@ import os
 from queuectl.commands.drafts import Maker, directory
 from queuectl.commands.jobs import no_workers
 from queuectl.commands.result import Result, Text, plural
-from queuectl.errors import QueuectlError, UsageError
+from queuectl.errors import QueuectlError, Refused, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
     from queuectl.job import NewJob
     from queuectl.store.base import Store
+    from queuectl.table import Args
 
 #: bytes read at once; what a slow writer has written so far comes earlier
 _CHUNK = 256 * 1024
@@ -25,8 +25,8 @@ _LONGEST_LINE = 1024 * 1024
 _PROBLEMS_SHOWN = 20
 
 
-class BadLine(UsageError):
-    """line {number}: {reason}"""
+class BadLine(UsageError):  # noqa: N818 (named like the other errors)
+    """line {number}: {reason}"""  # noqa: D400, D415 (the message itself)
 
 
 class _Tally:
@@ -98,46 +98,50 @@ def _add_all(ctx: Context, store: Store, maker: Maker, file: BinaryIO) -> _Tally
     done = 0
     with store.transaction():
         for start, lines, size in _chunks(file):
-            jobs = []
-            number = start
+            jobs = _jobs(maker, lines, start)
             try:
-                for number, line in enumerate(lines, start):
-                    job = _job(maker, line)
-                    if job is not None:
-                        jobs.append(job)
                 tally.added(store.add(jobs) if jobs else ())
-            except BadLine:
-                raise
             except QueuectlError as error:
-                _blame(store, maker, lines, start, number, error)
+                raise _blamed(store, maker, lines, start, error) from None
             done += size
             if ctx.progress is not None:
                 ctx.progress(done, total)
     return tally
 
 
-def _blame(
-    store: Store, maker: Maker, lines: Sequence[bytes], start: int, number: int, error: QueuectlError
-) -> None:
-    """Raise the error with the number of its line; one from the store is looked for line by line."""
-    if number < start + len(lines) - 1 or _is_bad(maker, lines[-1]):
-        raise _bad_line(number, error)
-    for at, line in enumerate(lines, start):
-        job = _job(maker, line)
-        if job is not None:
-            try:
-                store.add((job,))
-            except QueuectlError as found:
-                raise _bad_line(at, found) from None
-    raise error
-
-
-def _is_bad(maker: Maker, line: bytes) -> bool:
+def _jobs(maker: Maker, lines: Sequence[str], start: int) -> list[NewJob]:
+    """Return the jobs of lines. Raises BadLine."""
+    jobs = []
+    number = start
     try:
-        _job(maker, line)
-    except QueuectlError:
-        return True
-    return False
+        for line in lines:
+            job = _job(maker, line)
+            if job is not None:
+                jobs.append(job)
+            number += 1
+    except QueuectlError as error:
+        raise _bad_line(number, error) from None
+    return jobs
+
+
+def _blamed(
+    store: Store, maker: Maker, lines: Sequence[str], start: int, error: QueuectlError
+) -> QueuectlError:
+    """Return the error with the number of the line at which the store refused."""
+    names: dict[str | None, int] = {}
+    for number, line in enumerate(lines, start):
+        job = _job(maker, line)
+        if job is None:
+            continue
+        if job.name is not None and job.name in names:
+            reason = f"the name {job.name!r} is given in line {names[job.name]} already"
+            return _bad_line(number, Refused(reason))
+        names[job.name] = number
+        try:
+            store.add((job,))
+        except QueuectlError as found:
+            return _bad_line(number, found)
+    return error
 
 
 def _bad_line(number: int, error: QueuectlError) -> BadLine:
@@ -170,39 +174,46 @@ def _add_good(ctx: Context, good: Sequence[tuple[int, NewJob]], tally: _Tally) -
     if not good:
         return
     try:
-        tally.added(ctx.write(lambda store: store.add([job for _, job in good])))
-        return
+        ids = ctx.write(lambda store: store.add([job for _, job in good]))
     except QueuectlError as error:
         if len(good) == 1:
             tally.problem(good[0][0], error)
             return
-    for one in good:
-        _add_good(ctx, (one,), tally)
+        for one in good:
+            _add_good(ctx, (one,), tally)
+    else:
+        tally.added(ids)
 
 
-def _job(maker: Maker, line: bytes) -> NewJob | None:
+def _job(maker: Maker, line: str) -> NewJob | None:
     """Return the job of a line, None when it is empty or a comment."""
-    text = line.decode("utf-8", "surrogateescape").strip()
+    text = line.strip()
     if not text or text[0] == "#":
         return None
     return maker.from_line(text)
 
 
-def _chunks(file: BinaryIO) -> Iterator[tuple[int, list[bytes], int]]:
+def _chunks(file: BinaryIO) -> Iterator[tuple[int, list[str], int]]:
     """Yield (number of the first line, lines, bytes read) as they can be read."""
     number = 1
     rest = b""
     while data := file.read(_CHUNK):
         size = len(data)
-        lines = (rest + data).split(b"\n")
-        rest = lines.pop()
+        # a character never ends with the byte of a newline, so whole lines can be decoded at once
+        whole, newline, last = data.rpartition(b"\n")
+        lines = _text(rest + whole).split("\n") if newline else []
+        rest = last if newline else rest + data
         if len(rest) > _LONGEST_LINE:
             reason = f"longer than {_LONGEST_LINE // 1024**2} MiB"
             raise BadLine(number=number + len(lines), reason=reason)
         yield number, lines, size
         number += len(lines)
     if rest:
-        yield number, [rest], 0
+        yield number, [_text(rest)], 0
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _spooled(source: BinaryIO) -> BinaryIO:
@@ -214,7 +225,7 @@ def _spooled(source: BinaryIO) -> BinaryIO:
     import shutil
     import tempfile
 
-    spool: BinaryIO = tempfile.TemporaryFile(buffering=0)  # type: ignore[assignment]
+    spool: BinaryIO = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the caller closes it)
     shutil.copyfileobj(source, spool, _CHUNK)
     spool.seek(0)
     return spool

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO, TypeVar
 
-    from queuectl.store.base import Store
+    from queuectl.store.base import Settled, Settlement, Store
     from queuectl.worker import WorkerHost
 
     T = TypeVar("T")
@@ -41,11 +41,13 @@ class Context:
         stdin: BinaryIO | None = None,
         confirm: Callable[[str], bool] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        on_settled: Callable[[Settlement, Settled], None] | None = None,
     ) -> None:
         """Open nothing yet.
 
         `stdin` is what `enqueue -` reads, None when it is taken; `confirm` asks a person, None
-        when there is nobody to ask; `progress` hears (done, of) while many jobs are enqueued.
+        when there is nobody to ask; `progress` hears (done, of) while many jobs are enqueued; `on_settled`
+        hears on the pump's thread how each job of this process's workers ended.
         """
         self._open_store = open_store
         self._store: Store | None = None
@@ -58,6 +60,7 @@ class Context:
         self.stdin = stdin
         self.confirm = confirm
         self.progress = progress
+        self._on_settled = on_settled
         #: newest job that this session enqueued
         self.last_id: int | None = None
         #: set by `exit`
@@ -89,7 +92,7 @@ class Context:
         if self._host is None:
             from queuectl.worker import WorkerHost
 
-            self._host = WorkerHost(self.store)
+            self._host = WorkerHost(self.store, on_settled=self._on_settled)
         return self._host
 
     def write(self, change: Callable[[Store], T]) -> T:
@@ -138,10 +141,10 @@ class Context:
             self._said.add(remark)
             yield remark
 
-    def close(self) -> None:
-        """Let go of workers and store. Running jobs are handed back; drain first to spare them."""
+    def close(self, *, now: bool = False) -> None:
+        """Let go of workers, which finish what they run (`now`: hand it back), and of the store."""
         if self._host is not None:
-            self._host.close()
+            self._host.close(now=now)
             self._host = None
         if self._store is not None:
             self._store.close()

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
     from queuectl.commands.context import Context
     from queuectl.commands.result import Result
-    from queuectl.grammar import Args
     from queuectl.store.base import Store
+    from queuectl.table import Args
 
 
 def list_dead(ctx: Context, args: Args) -> Result:
     """Run `dlq list`."""
     jobs = picking.jobs_of(ctx, _dead(ctx, args))
-    return looking.listing(ctx, jobs, (DEAD,), columns=views.DEAD_COLUMNS)
+    columns, cells = views.DEAD_COLUMNS, views.dead_cells
+    return looking.listing(ctx, jobs, (DEAD,), columns=columns, cells=cells)
 
 
 def retry(ctx: Context, args: Args) -> Result:

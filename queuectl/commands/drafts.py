@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args, Tail
+    from queuectl.table import Args, Tail
 
     Fields = dict[str, object]
 
@@ -33,6 +33,7 @@ class Maker:
         #: what flags say, as fields of NewJob
         self.flags = _from_flags(ctx, args)
         self.env = _environment(ctx, args.env)
+        self._rest: tuple[object, ...] | None = None
 
     def from_tail(self, tail: Tail) -> NewJob:
         """Return the job of a tail. Raises UsageError."""
@@ -48,7 +49,7 @@ class Maker:
         _check_text("the command", *tail.words)
         return self.make({"command": tail.words[0], "args": tail.words[1:]})
 
-    def from_line(self, line: str, verbatim: bool = False) -> NewJob:  # noqa: FBT001, FBT002
+    def from_line(self, line: str, verbatim: bool = False) -> NewJob:
         """Return the job of a command line, or of JSON when it begins with a brace."""
         if not verbatim:
             if line.startswith("{"):
@@ -65,7 +66,10 @@ class Maker:
             raise UsageError("the command is empty")
         if self.no_shell:
             return self.make(_split(line))
-        return self.make({"command": line})
+        # all but the command is the same for every line of a file
+        if self._rest is None:
+            self._rest = self.make({"command": line})[1:]
+        return NewJob._make((line, *self._rest))
 
     def make(self, given: Fields) -> NewJob:
         """Return a job of these fields; flags fill what they lack."""
@@ -105,23 +109,16 @@ def _check_text(what: str, *texts: str) -> None:
 def _from_flags(ctx: Context, args: Args) -> Fields:
     """Return what flags say, as fields of NewJob."""
     fields: Fields = {}
-    for name in ("queue", "priority"):
-        value = getattr(args, name)
-        if value is not None:
-            fields[name] = value
+    plain = {"queue": args.queue, "priority": args.priority, "policy": _policy(args) or None}
+    fields.update((name, value) for name, value in plain.items() if value is not None)
     if args.name is not None:
         fields["name"] = check_name(args.name)
-    policy = {}
-    for name in PER_JOB:
-        text = getattr(args, name.replace("-", "_"), None)
-        if text is not None:
-            policy[name] = canonical(BY_NAME[name], text)
-    if policy:
-        fields["policy"] = policy
     if args.shell is not None:
         if args.no_shell:
             raise UsageError("enqueue: --shell and --no-shell exclude each other")
         fields["shell"] = True
+    if args.paused:
+        fields["paused"] = True
     if args.delay is not None or args.at is not None:
         fields["due_at"] = due_time(ctx, args.delay, args.at)
     if args.cwd is not None:
@@ -129,6 +126,16 @@ def _from_flags(ctx: Context, args: Args) -> Fields:
     if args.stdin is not None:
         fields["stdin"] = _stdin(ctx, args.stdin)
     return fields
+
+
+def _policy(args: Args) -> dict[str, str]:
+    """Return the settings that flags give, canonical. Raises BadValue."""
+    policy = {}
+    for name in PER_JOB:
+        value = getattr(args, name.replace("-", "_"), None)
+        if value:
+            policy[name] = canonical(BY_NAME[name], "on" if value is True else value)
+    return policy
 
 
 def due_time(ctx: Context, delay: int | None, at: str | None) -> int:

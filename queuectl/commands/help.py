@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from queuectl.commands import GRAMMAR, TABLE
 from queuectl.commands.result import Result, Text, say
-from queuectl.grammar import COMMON, FLAG, OPTION, Command, Param
+from queuectl.table import COMMON, FLAG, OPTION, Command, Param
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
+    from queuectl.table import Args
 
 
-def show(ctx: Context, args: Args) -> Result:  # noqa: ARG001
+def show(ctx: Context, args: Args) -> Result:
     """Run `help`, `help COMMAND` and `COMMAND --help`."""
+    width = min(100, ctx.screen.width)
     if not args.command:
         return Result([_data(command) for command in TABLE], (Text("\n".join(overview())),))
     commands = GRAMMAR.find(args.command)
     if len(commands) > 1:
         lines = [f"{command.usage}\n    {command.summary}" for command in commands]
         return Result([_data(command) for command in commands], (Text("\n".join(lines)),))
-    return Result(_data(commands[0]), (Text("\n".join(explain(commands[0]))),))
+    return Result(_data(commands[0]), (Text("\n".join(explain(commands[0], width))),))
 
 
 def version(ctx: Context, args: Args) -> Result:  # noqa: ARG001
@@ -46,20 +47,23 @@ def overview() -> Iterator[str]:
     yield "`help COMMAND`, or `COMMAND --help`, explains one. Every command takes --json."
 
 
-def explain(command: Command) -> Iterator[str]:
+def explain(command: Command, width: int = 80) -> Iterator[str]:
     """Yield the lines of `help COMMAND`."""
+    from textwrap import wrap
+
     yield f"usage: {command.usage}"
     yield ""
     yield f"{command.summary[0].upper()}{command.summary[1:]}."
     if command.description:
-        yield from command.description.split("\n")
+        for paragraph in command.description.split("\n"):
+            yield from wrap(paragraph, width)
     if command.aliases:
         yield f"Also: {', '.join(command.aliases)}."
     rows = list(_parameters(command))
-    width = max(len(name) for name, _ in rows)
+    widest = max(len(name) for name, _ in rows)
     yield ""
     for name, text in rows:
-        yield f"  {name.ljust(width)}  {text}"
+        yield f"  {name.ljust(widest)}  {text}"
     if command.examples:
         yield ""
         yield "For example:"

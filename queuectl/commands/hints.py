@@ -16,13 +16,10 @@ _PROGRAM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 #: words that a POSIX shell knows itself (XCU 2.4, 2.14 and usual built-ins)
 _BUILT_IN = frozenset(
-    ". : [ alias bg break case cd command continue do done echo elif else esac eval exec exit export"
-    " false fg fi for function getopts hash if in jobs kill let local printf pwd read readonly return"
-    " select set shift source test then time times trap true type ulimit umask unalias unset until"
-    " wait while".split()
+    [".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "done", "echo", "elif", "else", "esac", "eval", "exec", "exit", "export", "false", "fg", "fi", "for", "function", "getopts", "hash", "if", "in", "jobs", "kill", "let", "local", "printf", "pwd", "read", "readonly", "return", "select", "set", "shift", "source", "test", "then", "time", "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while"]
 )
 #: variables that every job has, whatever is captured
-_ALWAYS = frozenset("HOME USER LOGNAME SHELL TMPDIR PWD OLDPWD PPID IFS OPTIND".split())
+_ALWAYS = frozenset(["HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "PWD", "OLDPWD", "PPID", "IFS", "OPTIND"])
 
 
 def remarks(

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
     from queuectl.job import NewJob
+    from queuectl.table import Args
 
 NO_WORKERS = "no workers anywhere: it waits; start one with `worker start`"
 
@@ -46,7 +46,7 @@ def prepare(ctx: Context, args: Args) -> Prepared | None:
     tail = args.job
     if source is not None and tail:
         raise UsageError("enqueue: give a command or --from FILE, not both")
-    if source is not None or (not tail.verbatim and tail.text == "-") or tail.words == ("-",):
+    if source is not None or (tail.text == "-" and not tail.verbatim):
         return None
     if not tail:
         raise UsageError("enqueue what? for example: enqueue echo hello")

@@ -25,7 +25,7 @@ def read_job(text: str, ctx: Context) -> Fields:
     given = load_object(text)
     if "command" not in given:
         close = "" if not given else _near("command", given)
-        raise UsageError(f"command: missing; a job is at least {{\"command\": \"…\"}}{close}")
+        raise UsageError(f'command: missing; a job is at least {{"command": "…"}}{close}')
     fields: Fields = {}
     for name, value in given.items():
         read = _READERS.get(name)
@@ -132,7 +132,7 @@ def _read_name(name: str, value: object, fields: Fields) -> None:
     try:
         fields["name"] = check_name(_string(name, value))
     except BadValue as error:
-        raise BadValue(what=name, **{k: v for k, v in error.facts.items() if k != "what"}) from None
+        _wrong(name, value, str(error.facts["expected"]))
 
 
 def _read_whole(name: str, value: object, fields: Fields) -> None:
@@ -148,7 +148,9 @@ def _read_bool(name: str, value: object, fields: Fields) -> None:
 
 
 def _read_delay(name: str, value: object, fields: Fields) -> None:
-    fields[name] = parse_duration(_number_or_text(name, value), name)
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        _wrong(name, value, _JSON_TYPES["duration"][1])
+    fields[name] = parse_duration(value if isinstance(value, str) else format(value, "f"), name)
 
 
 def _read_env(name: str, value: object, fields: Fields) -> None:
@@ -168,26 +170,29 @@ def _read_stdin(name: str, value: object, fields: Fields) -> None:
 
 def _read_policy(name: str, value: object, fields: Fields) -> None:
     setting = BY_NAME[name.replace("_", "-")]
-    if setting.kind == "int":
-        if isinstance(value, bool) or not isinstance(value, int):
-            _wrong(name, value, "a whole number")
-        text = str(value)
-    elif setting.kind == "number":
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            _wrong(name, value, "a number")
-        text = repr(value)
+    types, expected = _JSON_TYPES[setting.kind]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        _wrong(name, value, expected)
+    if isinstance(value, bool):
+        text = "on" if value else "off"
     else:
-        text = _number_or_text(name, value)
+        text = value if isinstance(value, str) else repr(value)
     try:
         _policy(fields)[setting.name] = canonical(setting, text)
     except BadValue as error:
         _wrong(name, value, str(error.facts.get("expected", "valid")))
 
 
-def _number_or_text(name: str, value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        _wrong(name, value, "a number of seconds, or a text such as 30s")
-    return value if isinstance(value, str) else format(value, "f")
+#: by kind of setting: what it is in JSON, and how to say so
+_JSON_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "number": ((int, float), "a number"),
+    "duration": ((int, float, str), "a number of seconds, or a text such as 30s"),
+    "size": ((int, str), "a number of bytes, or a text such as 64MiB"),
+    "endings": ((int, str), "an exit code, or a text such as 75,100-110"),
+    "switch": ((bool,), "true or false"),
+    "line": ((str,), "a command line"),
+}
 
 
 def _policy(fields: Fields) -> dict[str, str]:
@@ -208,4 +213,5 @@ _READERS: dict[str, Callable[[str, object, Fields], None]] = {
     "cwd": _read_string,
     "env": _read_env,
     "stdin": _read_stdin,
+    "paused": _read_bool,
 }

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
     from queuectl.job import State
     from queuectl.settings import Setting
     from queuectl.store.base import Store
+    from queuectl.table import Args
 
 
 def set_value(ctx: Context, args: Args) -> Result:
@@ -90,7 +90,7 @@ def prune(ctx: Context, args: Args) -> Result:
         return say(f"{plural(removed, 'job')} removed", {"removed": removed})
     if args.older_than is None:
         raise UsageError("prune --state: how old? for example --older-than 7d, or 0 for all of them")
-    chosen: Sequence[State] = tuple(states) or (COMPLETED, CANCELLED)  # type: ignore[arg-type]
+    chosen: tuple[State, ...] = tuple(states) or (COMPLETED, CANCELLED)
     before = ctx.store.now() - args.older_than if args.older_than else None
     if not args.yes:
         from queuectl.commands.acting import confirm

@@ -9,12 +9,12 @@ from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.commands.result import Column
-    from queuectl.grammar import Args
-    from queuectl.job import Job
+    from queuectl.job import Job, State
+    from queuectl.table import Args
 
 #: rows of `list` on a terminal when no limit is given
 FIRST_PAGE = 50
@@ -78,30 +78,28 @@ def list_jobs(ctx: Context, args: Args) -> Result:
         total = ctx.store.count(where) if where is not None else None
         rest = f"{total - limit} older" if total is not None else "older"
         notes.append(f"{rest} jobs are not shown: list --limit N, or narrow it with --state and others")
-    return listing(ctx, iter(jobs), chosen.states, notes)
+    return listing(ctx, iter(jobs), chosen.states, notes=notes)
 
 
 def listing(
     ctx: Context,
     jobs: Iterator[Job],
-    states: Sequence[str] = (),
+    states: Sequence[State] = (),
+    *,
     notes: Sequence[str] = (),
     columns: Sequence[Column] = views.JOB_COLUMNS,
+    cells: Callable[[Job, views.Surroundings], Sequence[str | None]] = views.job_cells,
 ) -> Result:
     """Return jobs as a table; when there are none, a sentence about where there are some."""
     first = next(jobs, None)
     if first is None:
-        hint = picking.where_they_are(ctx.store, states)  # type: ignore[arg-type]
-        return Result([], (), (*notes, hint))
+        return Result([], (), (*notes, picking.where_they_are(ctx.store, states)))
     around = views.surroundings(ctx.store)
 
     def everything() -> Iterator[Job]:
         yield first
         yield from jobs
 
-    if columns is views.DEAD_COLUMNS:
-        rows: Iterator[Sequence[str | None]] = (views.dead_cells(job, around.now) for job in everything())
-    else:
-        rows = (views.job_cells(job, around) for job in everything())
+    rows = (cells(job, around) for job in everything())
     data = (views.job_data(job) for job in everything())
     return Result(data, (Table(columns, rows),), notes)

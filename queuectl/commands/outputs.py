@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
     from queuectl.job import Attempt, Job, Output
+    from queuectl.table import Args
 
 
 def output(ctx: Context, args: Args) -> Result:

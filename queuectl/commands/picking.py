@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
     from queuectl.job import Job, State
     from queuectl.store.base import Store
+    from queuectl.table import Args
 
 
 def selection_of(ctx: Context, args: Args) -> Selection:
@@ -66,15 +66,10 @@ def jobs_of(
     store = ctx.store
     check_queues(store, chosen.queues)
     ids = resolve_single(store, chosen, ctx.last_job)
-    where = chosen.filter()
-    if not ids:
-        return store.jobs(where, limit=limit, newest=newest) if where else iter(())
-    if chosen.ranges or chosen.all or chosen.states or chosen.queues or chosen.name:
-        singles = tuple((job_id, job_id) for job_id in ids)
-        ranges = () if chosen.all else (*chosen.ranges, *singles)
-        where = chosen._replace(single=(), ranges=ranges).filter()
-        return store.jobs(where, limit=limit, newest=newest) if where else iter(())
-    return _written_out(store, ids)
+    if chosen.only_single and not chosen.filtered:
+        return _written_out(store, ids)
+    where = chosen.with_ranges(ids).filter()
+    return store.jobs(where, limit=limit, newest=newest) if where else iter(())
 
 
 def _written_out(store: Store, ids: Sequence[int]) -> Iterator[Job]:

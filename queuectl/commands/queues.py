@@ -8,7 +8,7 @@ from queuectl.errors import BadValue, Refused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
+    from queuectl.table import Args
 
 _LONGEST_NAME = 100
 

@@ -6,7 +6,7 @@ from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
 class Text(Record):
@@ -40,6 +40,8 @@ class Stream(Record):
     """Bytes as they are: (1 or 2 for stdout or stderr, bytes), perhaps still being written."""
 
     pieces: Iterable[tuple[int, bytes]]
+    #: to be shown piece by piece as they come
+    live: bool = False
 
 
 class Result(Record):
@@ -54,6 +56,14 @@ class Result(Record):
     exit_code: int = 0
     #: called when all this has been shown, for what takes long; its answer is shown after it
     then: Callable[[], Result] | None = None
+
+
+def parts(result: Result) -> Iterator[Result]:
+    """Yield an answer and what follows it; show each before the next is asked for."""
+    part: Result | None = result
+    while part is not None:
+        yield part
+        part = part.then() if part.then else None
 
 
 def say(text: str, data: object = None, *, notes: Sequence[str] = (), exit_code: int = 0) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queuectl.commands.result import Column
-from queuectl.job import DEAD, FAILED, PENDING, PROCESSING
+from queuectl.job import COMPLETED, FAILED, PENDING, PROCESSING
 from queuectl.record import Record
 from queuectl.timespec import describe_duration, format_time, iso_time
 
@@ -73,7 +73,7 @@ def took(job: Job, now: int) -> str | None:
 
 def reason(job: Job, around: Surroundings) -> str | None:
     """Return why a job waits, or how it ended when that was not well."""
-    if job.state == PROCESSING or job.state == "completed":
+    if job.state in (PROCESSING, COMPLETED):
         return None
     if job.state in (PENDING, FAILED):
         waiting = waits_for(job, around)
@@ -205,14 +205,13 @@ DEAD_COLUMNS = (
 )
 
 
-def dead_cells(job: Job, now: int) -> Sequence[str | None]:
+def dead_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
     """Return the cells of DEAD_COLUMNS."""
-    assert job.state == DEAD
     return (
         str(job.id),
         job.queue if job.queue != "default" else None,
         job.name,
-        format_time(job.finished_at, now) if job.finished_at else None,
+        format_time(job.finished_at, around.now) if job.finished_at else None,
         str(job.attempts),
         job.reason,
         job.words,

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
     from queuectl.job import Job, Output
+    from queuectl.table import Args
 
 #: lines of output shown from the beginning and from the end
 _EDGE = 5

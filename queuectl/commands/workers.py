@@ -12,8 +12,8 @@ from queuectl.timespec import describe_duration, format_time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
-    from queuectl.grammar import Args
     from queuectl.store.base import HostInfo
+    from queuectl.table import Args
 
 _SHORT = 8
 _COLUMNS = (
@@ -74,7 +74,7 @@ def stop(ctx: Context, args: Args) -> Result:
 def _waiting_for(ids: list[int], *, now: bool) -> str:
     if not ids:
         return ""
-    named = ", ".join(map(str, ids[:20])) + (", …" if len(ids) > 20 else "")  # noqa: PLR2004
+    named = ", ".join(map(str, ids[:20])) + (", …" if len(ids) > 20 else "")
     jobs = f"{'job' if len(ids) == 1 else 'jobs'} {named}"
     return f"; {jobs} ended and handed back" if now else f" when {jobs} ended"
 
@@ -123,6 +123,6 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
         })  # fmt: skip
     if not rows:
         return Result([], (), ("no workers are running: start one with `worker start`",))
-    stale = [host for host in ctx.store.hosts() if now - host.seen_at > 120_000]  # noqa: PLR2004
+    stale = [host for host in ctx.store.hosts() if now - host.seen_at > 120_000]
     notes = [f"host {host.id[:_SHORT]} was last seen {describe_duration(now - host.seen_at)} ago" for host in stale]
     return Result(data, (Table(_COLUMNS, rows),), notes)

@@ -202,7 +202,9 @@ class Store(ABC):
         """Claim up to `want` eligible jobs for a host, best first; `queues` empty means all.
 
         Up to `ahead` more are claimed for workers that will be free soon, never from a queue with
-        a limit. Promotes jobs that have become due first. No work is an empty list.
+        a limit. Promotes jobs that have become due first, and goes on until it has found what was
+        wanted or nothing more is due; where more than 20,000 became due since the last claim, the
+        order holds among those that became due first. No work is an empty list.
         """
 
     @abstractmethod
@@ -245,6 +247,25 @@ class Store(ABC):
         """Make failed jobs due now; start dead, cancelled and completed ones afresh."""
 
     @abstractmethod
+    def hold(self, ids: Sequence[int], *, held: bool) -> list[Changed]:
+        """Hold waiting jobs and SIGSTOP running ones (`held`), or let them go on."""
+
+    @abstractmethod
+    def edit(self, job_id: int, changes: Mapping[str, object]) -> Changed:
+        """Change fields of a job that no host has; `changes` has names and types of NewJob's fields.
+
+        `policy` is merged into the job's own, None taking a setting back. Raises NameTaken,
+        NoSuchQueue.
+        """
+
+    @abstractmethod
+    def move(self, ids: Sequence[int], *, first: bool) -> list[Changed]:
+        """Put waiting jobs before (or behind) all that is ready in their queues.
+
+        They take the priority of the job they are put next to, and keep the order given.
+        """
+
+    @abstractmethod
     def remove(self, ids: Sequence[int]) -> list[Changed]:
         """Delete jobs with their history and output; a claimed one is refused."""
 
@@ -259,6 +280,10 @@ class Store(ABC):
     @abstractmethod
     def take_wishes(self, host_id: str) -> list[Wish]:
         """Return and delete what a host was asked for."""
+
+    @abstractmethod
+    def version(self) -> object:
+        """Return something that is different after any commit by anybody. Cheap: for polling."""
 
     # ---- reading ------------------------------------------------------------------------------
 
@@ -291,6 +316,10 @@ class Store(ABC):
     @abstractmethod
     def counts(self) -> dict[State, int]:
         """Return the number of jobs in every state, from counters."""
+
+    @abstractmethod
+    def ahead_of(self, job_id: int, most: int = 1000) -> int:
+        """Return how many ready jobs would be claimed before a waiting one, counting to `most`."""
 
     @abstractmethod
     def next_due(self) -> int | None:

@@ -5,13 +5,14 @@ Parameters are written `?`; a store with another style translates them.
 
 from __future__ import annotations
 
-from queuectl.job import FINAL, Attempt, Job
+from queuectl.job import CANCELLED, DEAD, FAILED, FINAL, PROCESSING, Attempt, Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from queuectl.job import State
     from queuectl.store.base import Filter
 
 JOB_COLUMNS = (
@@ -23,6 +24,8 @@ ATTEMPT_COLUMNS = (
     "job_id, run, host, due_at, started_at, finished_at, kind, code, reason, user_ms, system_ms,"
     " max_rss_kib, stdout_bytes, stderr_bytes, message"
 )
+
+_TROUBLE = frozenset((FAILED, DEAD, CANCELLED))
 
 
 def job_from(
@@ -53,10 +56,7 @@ def conditions(where: Filter) -> tuple[list[str], list[Any]]:
     if where.states:
         tests.append(f"state IN ({_marks(where.states)})")
         values.extend(where.states)
-        if not FINAL.intersection(where.states):
-            tests.append("lane < 4")
-        elif FINAL.issuperset(where.states):
-            tests.append("lane = 4")
+        tests += _index_terms(frozenset(where.states))
     if where.queues:
         tests.append(f"queue IN ({_marks(where.queues)})")
         values.extend(where.queues)
@@ -64,7 +64,7 @@ def conditions(where: Filter) -> tuple[list[str], list[Any]]:
         spans = []
         for first, last in where.ranges:
             spans.append("id >= ?" if last is None else "id BETWEEN ? AND ?")
-            values.extend((first,) if last is None else (first, last))
+            values.extend((_capped(first),) if last is None else (_capped(first), _capped(last)))
         tests.append(f"({' OR '.join(spans)})")
     for column, operator, value in (
         ("created_at", ">=", where.since),
@@ -73,11 +73,35 @@ def conditions(where: Filter) -> tuple[list[str], list[Any]]:
     ):
         if value is not None:
             tests.append(f"{column} {operator} ?")
-            values.append(value)
+            values.append(_capped(value))
     if where.name is not None:
         tests.append("name IS NOT NULL AND name GLOB ?")
         values.append(where.name)
     return tests, values
+
+
+def _index_terms(states: frozenset[State]) -> list[str]:
+    """Return what follows from the states anyway, in the words of the narrowest index that has them.
+
+    A partial index is used only where a query repeats its condition (sqlite.org/partialindex.html).
+    """
+    if states == {PROCESSING}:
+        return ["lane = 3"]
+    if states <= _TROUBLE:
+        return ["state IN ('failed', 'dead', 'cancelled')"]
+    if not FINAL.intersection(states):
+        return ["lane < 4"]
+    return ["lane = 4"] if states <= FINAL else []
+
+
+def fitting(number: int) -> int:
+    """Return an id, or one that no job has where it would overflow a column of integers."""
+    return number if -(2**63) <= number < 2**63 else -1
+
+
+def _capped(number: int) -> int:
+    """Return the nearest number that a column of integers can be compared with."""
+    return max(-(2**63), min(number, 2**63 - 1))
 
 
 def page_of_jobs(
@@ -85,13 +109,15 @@ def page_of_jobs(
 ) -> tuple[str, list[Any]]:
     """Return the SELECT of one page in order of id, going on behind the id `after`."""
     tests, values = conditions(where)
+    # the running jobs are few: better sort them than walk the table in order of id to find them
+    key = "id + 0" if where.states == (PROCESSING,) else "id"
     if after is not None:
-        tests.append("id < ?" if newest else "id > ?")
+        tests.append(f"{key} {'<' if newest else '>'} ?")
         values.append(after)
     condition = f" WHERE {' AND '.join(tests)}" if tests else ""
     order = "DESC" if newest else "ASC"
     values.append(limit)
-    return f"SELECT {JOB_COLUMNS} FROM job{condition} ORDER BY id {order} LIMIT ?", values
+    return f"SELECT {JOB_COLUMNS} FROM job{condition} ORDER BY {key} {order} LIMIT ?", values
 
 
 def count_of_jobs(where: Filter) -> tuple[str, list[Any]]:

@@ -60,14 +60,20 @@ def settle(
 ) -> Turn:
     """Decide what follows the end of an attempt (rules 1 to 4 and 8 of the guarantees)."""
     attempts = facts.attempts if facts.started else facts.attempts + 1
+    reason = f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason
     if outcome.succeeded:
         return Turn(j.COMPLETED, DONE, facts.due_at, None, attempts, now, outcome.reason)
     if facts.cancel_requested:
         return Turn(j.CANCELLED, DONE, facts.due_at, None, attempts, now, outcome.reason)
     if outcome.kind == j.STOPPED:
         return give_back(facts, now)
-    verdict = retry.after_failure(attempts, facts.max_retries, policy, random)
-    return _follow(facts, verdict, attempts, outcome.reason, now)
+    forbidden = retry.refused(outcome.kind, outcome.code, policy)
+    verdict: retry.Retry | retry.Bury = (
+        retry.Bury(forbidden)
+        if forbidden
+        else retry.after_failure(attempts, facts.max_retries, policy, random)
+    )
+    return _follow(facts, verdict, attempts, reason, now)
 
 
 def give_back(facts: Facts, now: int) -> Turn:
@@ -114,12 +120,13 @@ def policy_of(
 
     What equals the default is left out, max-retries never is.
     """
+    given = {**local, **store, **queue, **new.policy}
     policy = {}
     for name in PER_JOB:
         default = BY_NAME[name].default
-        text = new.policy.get(name) or queue.get(name) or store.get(name) or local.get(name)
-        if text is not None and text != default or name == "max-retries":
-            policy[name] = text or default
+        text = given.get(name, default)
+        if text != default or name == "max-retries":
+            policy[name] = text
     return policy
 
 

@@ -120,7 +120,7 @@ CREATE TABLE wish (
   payload BLOB NOT NULL
 ) STRICT;
 CREATE INDEX wish_host ON wish (host);
-INSERT INTO queue (name) VALUES ('default');
+INSERT INTO queue (name) VALUES ('default'), ('hooks');
 
 -- name: add
 INSERT INTO job (queue, name, state, lane, priority, due_at, command, args, shell, cwd, environment,
@@ -174,16 +174,19 @@ SELECT id, runs + 1, queue, priority, command, args, shell, cwd, environment, po
 FROM job INDEXED BY job_ready WHERE lane = 0 AND queue = ?
 ORDER BY priority DESC, due_at, id LIMIT ?
 
--- name: claimable_before
-SELECT id, runs + 1, queue, priority, command, args, shell, cwd, environment, policy, has_stdin,
-  attempts, max_retries, due_at, name
-FROM job INDEXED BY job_ready
-WHERE lane = 0 AND queue = ? AND priority >= ?3 AND (-priority, due_at, id) <= (-?3, ?4, ?5)
-ORDER BY priority DESC, due_at, id LIMIT ?2
-
 -- name: head_of
 SELECT priority, due_at, id FROM job INDEXED BY job_ready WHERE lane = 0 AND queue = ?
 ORDER BY priority DESC, due_at, id LIMIT 1
+
+-- name: end_of
+SELECT priority, due_at, id FROM job INDEXED BY job_ready WHERE lane = 0 AND queue = ?
+ORDER BY priority, due_at DESC, id DESC LIMIT 1
+
+-- name: ahead_of
+SELECT count(*) FROM (
+  SELECT 1 FROM job WHERE lane = 0
+    AND queue IN (SELECT name FROM queue WHERE paused = 0)
+    AND (-priority, due_at, id) < (-?1, ?2, ?3) LIMIT ?4)
 
 -- name: claim
 UPDATE job SET lane = 3, token = ?, host = ?, deliveries = deliveries + 1, claimed_at = ?
@@ -200,10 +203,13 @@ UPDATE job SET state = 'processing', attempts = attempts + 1, runs = ?, started_
 WHERE id = ?
 
 -- name: end_claim
-UPDATE job SET state = ?, lane = ?, due_at = ?, next_run_at = ?, attempts = ?, finished_at = ?,
-  reason = ?, exit_code = ?, runs = ?, started_at = coalesce(?, started_at),
-  deliveries = deliveries - ?, cancel_requested = 0, host = NULL, token = NULL, claimed_at = NULL
-WHERE id = ?
+-- without a reason nothing has ended: what the last ending left stays
+UPDATE job SET state = ?1, lane = ?2, due_at = ?3, next_run_at = ?4, attempts = ?5,
+  finished_at = ?6, reason = coalesce(?7, reason),
+  exit_code = CASE WHEN ?7 IS NULL THEN exit_code ELSE ?8 END, runs = ?9,
+  started_at = coalesce(?10, started_at), deliveries = deliveries - ?11, cancel_requested = 0,
+  host = NULL, token = NULL, claimed_at = NULL
+WHERE id = ?12
 
 -- name: begin_attempt
 INSERT INTO attempt (job_id, run, host, due_at, started_at) VALUES (?, ?, ?, ?, ?)

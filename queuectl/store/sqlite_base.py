@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from _thread import get_ident
 from collections import deque
 
+from queuectl.errors import StoreUnavailable
 from queuectl.store import sql
 from queuectl.store.base import Store
 from queuectl.store.paths import hosts_directory, wake_hosts
@@ -37,6 +39,11 @@ def from_any(value: str | bytes) -> str:
     return value if isinstance(value, str) else os.fsdecode(value)
 
 
+def readable(text: str) -> str:
+    """Return a text for reading that a TEXT column takes: what is not UTF-8 is escaped."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 class _Transaction:
     """BEGIN IMMEDIATE … COMMIT, or a savepoint inside one. Rolls back what raises."""
 
@@ -44,18 +51,22 @@ class _Transaction:
         self._store = store
         self._counters: dict[tuple[str, str], int] = {}
         self._heads: dict[str, tuple[int, int, int]] = {}
+        self._acts = 0
 
     def __enter__(self) -> None:
         store = self._store
         try:
             if store.depth:
+                self._must_be_open()
                 self._counters, self._heads = dict(store.counter_changes), dict(store.new_heads)
+                self._acts = len(store.after_commit)
                 store.writer.execute(f"SAVEPOINT s{store.depth}")
             else:
                 store.writer.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise translate(error, store.path) from error
         store.depth += 1
+        store.enter_thread()
 
     def __exit__(
         self,
@@ -65,6 +76,8 @@ class _Transaction:
     ) -> None:
         store = self._store
         store.depth -= 1
+        if not store.depth:
+            store.leave_thread()
         if error is None:
             try:
                 self._finish()
@@ -79,8 +92,18 @@ class _Transaction:
         if isinstance(error, sqlite3.Error):
             raise translate(error, store.path) from error
 
+    def _must_be_open(self) -> None:
+        """Refuse to go on without the transaction: SQLite rolls all of it back on some errors.
+
+        What came after would be committed statement by statement (sqlite.org/lang_transaction.html).
+        """
+        if not self._store.writer.in_transaction:
+            reason = "an earlier error rolled the transaction back"
+            raise StoreUnavailable(store=self._store.path, reason=reason)
+
     def _finish(self) -> None:
         store = self._store
+        self._must_be_open()
         if store.depth:
             store.writer.execute(f"RELEASE s{store.depth}")
             return
@@ -93,12 +116,12 @@ class _Transaction:
         store = self._store
         store.counter_changes, store.new_heads = self._counters, self._heads
         store.forget_interned()
+        del store.after_commit[self._acts :]
         try:
             if store.depth:
                 store.writer.execute(f"ROLLBACK TO s{store.depth}")
                 store.writer.execute(f"RELEASE s{store.depth}")
             else:
-                store.after_commit.clear()
                 store.work_made = False
                 if store.writer.in_transaction:
                     store.writer.execute("ROLLBACK")
@@ -132,6 +155,9 @@ class SqliteBase(Store):
         self.after_commit: list[Callable[[], None]] = []
         self._readers: deque[sqlite3.Connection] = deque()
         self._closed = False
+        self._watcher: sqlite3.Connection | None = None
+        #: the thread that writes at the moment; at first the one that opened the store
+        self._writing_thread: int | None = get_ident()
         self._interned: dict[tuple[str, bytes], int] = {}
         self._pairs: dict[tuple[str, int], Mapping[str, str]] = {}
 
@@ -142,6 +168,8 @@ class SqliteBase(Store):
         self._closed = True
         while self._readers:
             self._readers.pop().close()
+        if self._watcher is not None:
+            self._watcher.close()
         self.writer.close()
 
     def now(self) -> int:
@@ -166,12 +194,33 @@ class SqliteBase(Store):
         """Whether the path names another file by now than the one that is open."""
         return _identity(self.path) != self.identity
 
+    def enter_thread(self) -> None:
+        """Let this thread read through the writer, as it has a transaction there."""
+        self._writing_thread = get_ident()
+
+    def leave_thread(self) -> None:
+        """The outermost transaction is over: in a host, readers are used again."""
+        if self.host_id is not None:
+            self._writing_thread = None
+
     # ---- reading ------------------------------------------------------------------------------
 
+    def counter_rows(self) -> list[Any]:
+        """Return queue, state and number of jobs; inside a transaction with what it changed."""
+        if self.depth and get_ident() == self._writing_thread:
+            self.flush_counters()
+        return self.rows("SELECT queue, state, jobs FROM counter")
+
     def rows(self, statement: str, values: object = ()) -> list[Any]:
-        """Return all rows of a read. Inside a transaction the writer answers, and sees it."""
-        if self.depth:
-            return self.writer.execute(statement, values).fetchall()  # type: ignore[arg-type]
+        """Return all rows of a read. Inside a transaction the writer answers, and sees it.
+
+        It answers too while one thread does everything, which spares a one-shot command a connection.
+        """
+        if get_ident() == self._writing_thread:
+            try:
+                return self.writer.execute(statement, values).fetchall()  # type: ignore[arg-type]
+            except sqlite3.Error as error:
+                raise translate(error, self.path) from error
         connection = self.lend_reader()
         try:
             return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
@@ -193,6 +242,16 @@ class SqliteBase(Store):
             connection.close()
         else:
             self._readers.append(connection)
+
+    def version(self) -> object:
+        """Return what changes with every commit: data_version of a connection kept for it."""
+        if self._watcher is None:
+            self._watcher = connect(self.path, reader=True)
+        try:
+            row = self._watcher.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+        return row[0]
 
     # ---- counters and heads -------------------------------------------------------------------
 
@@ -246,8 +305,9 @@ class SqliteBase(Store):
         return found
 
     def forget_interned(self) -> None:
-        """Drop ids that a rolled-back transaction may have given out."""
+        """Drop ids that a rolled-back transaction may have given out, and what they stood for."""
         self._interned.clear()
+        self._pairs.clear()
 
     def pairs(self, table: str, row_id: int) -> Mapping[str, str]:
         """Return what `intern` stored. Rows never change, so they are kept."""

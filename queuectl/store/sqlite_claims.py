@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
-import random
 
 from queuectl import job as j
 from queuectl.job import Claim
-from queuectl.store import rules
-from queuectl.store.base import Held, Settled
-from queuectl.store.sqlite_base import SQL, from_any
+from queuectl.store import hooks, rules
+from queuectl.store.base import Filter, Held, Settled, Settlement
+from queuectl.store.sqlite_base import SQL, from_any, readable
 from queuectl.store.sqlite_read import SqliteReads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from queuectl.job import Outcome
-    from queuectl.store.base import Settlement, Start
+    from queuectl.store.base import Start
     from queuectl.store.rules import Facts, Turn
+
+
+#: due jobs that a claim makes ready before it chooses, in steps of 1,000 (6 ms each)
+PROMOTED_AT_ONCE = 20_000
 
 
 class SqliteClaims(SqliteReads):
@@ -36,21 +39,30 @@ class SqliteClaims(SqliteReads):
         head comes before its own, so a thousand queues cost no more than those that give.
         """
         with self.transaction():
-            self._promote()
-            self.flush_heads()
+            more_due = self._promote(PROMOTED_AT_ONCE)
             claims: list[Claim] = []
             spent: set[str] = set()
             while len(claims) < want + ahead:
                 found = self._best_queues(queues, spent)
-                if not found:
+                if found:
+                    left = want - len(claims)
+                    claims += self._claim_from(host_id, found, left, ahead, spent)
+                elif more_due:
+                    more_due = self._promote(PROMOTED_AT_ONCE)
+                else:
                     break
-                left = want - len(claims)
-                claims += self._claim_from(host_id, found, left, ahead, spent)
             return claims
 
-    def _promote(self) -> None:
-        for queue, priority, due_at, job_id in self.writer.execute(SQL["promote"], (self.now(),)):
-            self.became_ready(queue, priority, due_at, job_id)
+    def _promote(self, most: int) -> bool:
+        """Make up to `most` jobs ready that have become due; True: there may be more."""
+        for _ in range(0, most, 1000):
+            promoted = self.writer.execute(SQL["promote"], (self.now(),)).fetchall()
+            for queue, priority, due_at, job_id in promoted:
+                self.became_ready(queue, priority, due_at, job_id)
+            self.flush_heads()
+            if len(promoted) < 1000:
+                return False
+        return True
 
     def _best_queues(self, queues: Sequence[str], spent: set[str]) -> list[Any]:
         """Return the best queue with something ready, and the next: name, limit, head."""
@@ -76,12 +88,7 @@ class SqliteClaims(SqliteReads):
                 return []
         else:
             want += ahead
-        if len(found) > 1:
-            rows = self.writer.execute(
-                SQL["claimable_before"], (queue, want, *found[1][2:])
-            ).fetchall()
-        else:
-            rows = self.writer.execute(SQL["claimable"], (queue, want)).fetchall()
+        rows = self._claimable(queue, want, found[1][2:] if len(found) > 1 else None)
         now = self.now()
         claims = [self._claimed(row, now) for row in rows]
         self.writer.executemany(
@@ -90,6 +97,17 @@ class SqliteClaims(SqliteReads):
         head = self.writer.execute(SQL["head_of"], (queue,)).fetchone() or (None, None, None)
         self.writer.execute(SQL["set_head"], (*head, queue))
         return claims
+
+    def _claimable(self, queue: str, most: int, bound: Sequence[int] | None) -> list[Any]:
+        """Return the best ready rows of a queue, up to the one that another queue's head precedes."""
+        rows = []
+        cursor = self.writer.execute(SQL["claimable"], (queue, most))
+        for row in cursor:
+            if bound is not None and (-row[3], row[13], row[0]) > (-bound[0], *bound[1:]):
+                break
+            rows.append(row)
+        cursor.close()
+        return rows
 
     def _claimed(self, row: Sequence[Any], now: int) -> Claim:
         stdin = None
@@ -140,9 +158,24 @@ class SqliteClaims(SqliteReads):
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Record how attempts ended and decide what follows."""
         with self.transaction():
-            return [self._settle(settlement) for settlement in settlements]
+            ended: set[str] = set()
+            settled = [self._settle(settlement, ended) for settlement in settlements]
+            if ended - {hooks.QUEUE}:
+                self._enqueue_idle_hook()
+            return settled
 
-    def _settle(self, settlement: Settlement) -> Settled:
+    def _enqueue_idle_hook(self) -> None:
+        """Add the job that `on-idle` asks for when these settlements left nothing to run."""
+        line = self.settings().get("on-idle") or self.local_settings.get("on-idle")
+        if line:
+            self.flush_counters()
+            states = (j.PENDING, j.PROCESSING, j.FAILED)
+            queues = tuple(queue.name for queue in self.queues() if queue.name != hooks.QUEUE)
+            if not self.count(Filter(states=states, queues=queues)):
+                self.add([hooks.hook("on-idle", line, {}, os.path.expanduser("~"), {})])
+
+    def _settle(self, settlement: Settlement, ended: set[str]) -> Settled:
+        """Settle one; add its queue to `ended` if that ended a job for good."""
         job_id, token, run, outcome = settlement
         row = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
         if row is None or row[3] != token:
@@ -152,13 +185,27 @@ class SqliteClaims(SqliteReads):
             turn = rules.give_back(_facts(row), now)
             self._end_claim(job_id, row, turn, None, None, uncounted=True)
             return Settled(job_id, turn.state)
-        turn = rules.settle(
-            _facts(row), outcome, self.pairs("policy", row[7]), now, random.random()
-        )
+        policy = self.pairs("policy", row[7])
+        turn = rules.settle(_facts(row), outcome, policy, now, _random())
         uncounted = outcome.kind == j.STOPPED and turn.state != j.CANCELLED
         self._end_claim(job_id, row, turn, run, outcome, uncounted=uncounted)
         self._end_attempt(job_id, run, row, outcome, now)
+        if turn.lane == rules.DONE:
+            ended.add(row[0])
+        if row[0] != hooks.QUEUE:
+            self._enqueue_hooks(job_id, turn, policy, outcome)
         return Settled(job_id, turn.state, turn.next_run_at)
+
+    def _enqueue_hooks(
+        self, job_id: int, turn: Turn, policy: Mapping[str, str], outcome: Outcome
+    ) -> None:
+        """Add the jobs that follow from an end, in the same transaction."""
+        if not any(policy.get(event) for event in hooks.events(turn.state, outcome)):
+            return
+        job = self.get(job_id)
+        if job is not None:
+            facts = hooks.facts_of(job, turn.state, outcome)
+            self.add(list(hooks.jobs_after(policy, turn.state, outcome, facts, job.cwd, job.env)))
 
     def _end_claim(
         self,
@@ -180,7 +227,7 @@ class SqliteClaims(SqliteReads):
                 turn.next_run_at,
                 turn.attempts,
                 turn.finished_at,
-                turn.reason,
+                None if turn.reason is None else readable(turn.reason),
                 exit_code,
                 row[11] if run is None else run,
                 None if outcome is None else outcome.started_at,
@@ -210,13 +257,13 @@ class SqliteClaims(SqliteReads):
                 finished,
                 outcome.kind,
                 outcome.code,
-                outcome.reason,
+                readable(outcome.reason),
                 outcome.user_ms,
                 outcome.system_ms,
                 outcome.max_rss_kib,
                 output.stdout_bytes if output else 0,
                 output.stderr_bytes if output else 0,
-                outcome.message,
+                None if outcome.message is None else readable(outcome.message),
             ),
         )
         if output and (output.stdout_bytes or output.stderr_bytes or not output.complete):
@@ -245,13 +292,20 @@ class SqliteClaims(SqliteReads):
         return released
 
     def lose(self, claims: Sequence[tuple[int, str]]) -> list[Settled]:
-        """Take back claims of which no start is known; their delivery stays counted."""
+        """Take back claims of which no start is known; their delivery stays counted.
+
+        Where a start arrived after all, the attempt ends as lost.
+        """
         settled = []
         with self.transaction():
             for job_id, token in claims:
                 row = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
                 if row is None or row[3] != token:
                     settled.append(Settled(job_id, None))
+                    continue
+                if row[1] == j.PROCESSING:
+                    lost = Settlement(job_id, token, row[11], j.Outcome(j.LOST))
+                    settled.append(self._settle(lost, set()))
                     continue
                 turn = rules.lose(_facts(row), self.now())
                 self._end_claim(job_id, row, turn, None, None, uncounted=False)
@@ -271,6 +325,11 @@ class SqliteClaims(SqliteReads):
         return self._limited_queues
 
     _limited_queues: frozenset[str] | None = None
+
+
+def _random() -> float:
+    """Return a random number in [0, 1), without the import of `random`."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 def _facts(row: Sequence[Any]) -> Facts:

@@ -10,6 +10,7 @@ from queuectl.store.queries import (
     answers_from_counters,
     attempt_from,
     count_of_jobs,
+    fitting,
     job_from,
     page_of_jobs,
 )
@@ -39,7 +40,7 @@ class SqliteReads(SqliteBase):
 
     def get(self, job_id: int) -> Job | None:
         """Return a job or None."""
-        rows = self.rows(f"SELECT {JOB_COLUMNS} FROM job WHERE id = ?", (_fitting(job_id),))
+        rows = self.rows(f"SELECT {JOB_COLUMNS} FROM job WHERE id = ?", (fitting(job_id),))
         return self._job(rows[0]) if rows else None
 
     def jobs(
@@ -64,7 +65,7 @@ class SqliteReads(SqliteBase):
         if answers_from_counters(where):
             return sum(
                 jobs
-                for queue, state, jobs in self.rows("SELECT queue, state, jobs FROM counter")
+                for queue, state, jobs in self.counter_rows()
                 if (not where.states or state in where.states)
                 and (not where.queues or queue in where.queues)
             )
@@ -80,14 +81,14 @@ class SqliteReads(SqliteBase):
     def attempts(self, job_id: int) -> list[Attempt]:
         """Return the attempts of a job, oldest first."""
         statement = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY run"
-        return [attempt_from(row) for row in self.rows(statement, (_fitting(job_id),))]
+        return [attempt_from(row) for row in self.rows(statement, (fitting(job_id),))]
 
     def output(self, job_id: int, run: int) -> Output | None:
         """Return what an attempt wrote, or where."""
         rows = self.rows(
             "SELECT data, marks, path, stdout_bytes, stderr_bytes, complete"
             " FROM output WHERE job_id = ? AND run = ?",
-            (_fitting(job_id), _fitting(run)),
+            (fitting(job_id), fitting(run)),
         )
         if not rows:
             return None
@@ -98,8 +99,10 @@ class SqliteReads(SqliteBase):
 
     def counts(self) -> dict[State, int]:
         """Return the number of jobs in every state."""
-        found = dict(self.rows("SELECT state, sum(jobs) FROM counter GROUP BY state"))
-        return {state: found.get(state, 0) for state in STATES}
+        found = dict.fromkeys(STATES, 0)
+        for _, state, jobs in self.counter_rows():
+            found[state] += jobs
+        return found
 
     def next_due(self) -> int | None:
         """Return when the next waiting job becomes due."""
@@ -119,7 +122,7 @@ class SqliteReads(SqliteBase):
     def queues(self) -> list[QueueInfo]:
         """Return every queue, by name."""
         counts: dict[str, dict[State, int]] = {}
-        for queue, state, jobs in self.rows("SELECT queue, state, jobs FROM counter"):
+        for queue, state, jobs in self.counter_rows():
             counts.setdefault(queue, {})[state] = jobs
         return [
             QueueInfo(name, bool(paused), limit, counts.get(name, {}))
@@ -139,8 +142,3 @@ class SqliteReads(SqliteBase):
             " stop_requested, stop_workers FROM host ORDER BY started_at, id"
         )
         return [HostInfo._make((*row[:6], tuple(row[6].split()), *row[7:])) for row in rows]
-
-
-def _fitting(number: int) -> int:
-    """Keep an id that no job can have from overflowing SQLite's integers."""
-    return number if -(2**63) <= number < 2**63 else -1

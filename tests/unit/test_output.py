@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queuectl import output as out
+from queuectl import recorder as rec
 from queuectl.job import Output
 from queuectl.output import (
     INLINE_LIMIT,
-    MARKS_SUFFIX,
     STDERR,
     STDOUT,
     Piece,
@@ -23,6 +23,7 @@ from queuectl.output import (
     read_tail,
     tail_offset,
 )
+from queuectl.recorder import MARKS_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,7 +86,7 @@ def test_held_bytes_are_due_soon(path: Path) -> None:
     recorder = Recorder(str(path), LIMIT)
     recorder.add(STDOUT, b"a", 0, 10.0)
     recorder.add(STDOUT, b"b", 0, 10.03)
-    assert recorder.due == 10.0 + out.HOLD
+    assert recorder.due == 10.0 + rec.HOLD
     recorder.flush()
     assert recorder.due is None
     assert path.read_bytes() == b"ab"
@@ -142,12 +143,12 @@ def test_disk_that_fills_later_keeps_what_is_on_it(
     recorder = Recorder(str(path), LIMIT)
     recorder.add(STDOUT, b"one", 1, 0)
     recorder.flush()
-    real = out._append
-    monkeypatch.setattr(out, "_append", lambda fd, data: real(fd, data[:4]))
+    real = rec._append
+    monkeypatch.setattr(rec, "_append", lambda fd, data: real(fd, data[:4]))
     recorder.add(STDOUT, b"two", 2, 0)
     recorder.add(STDERR, b"three", 3, 0)
     recorder.flush()
-    monkeypatch.setattr(out, "_append", real)
+    monkeypatch.setattr(rec, "_append", real)
     recorder.add(STDOUT, b"four", 4, 0)
     result = recorder.finish()
     assert path.read_bytes() == b"onetwot"
@@ -190,6 +191,18 @@ def test_no_marks_at_all(path: Path) -> None:
     path.with_name(path.name + MARKS_SUFFIX).unlink()
     assert list(pieces(Output(path=str(path)))) == [Piece(STDOUT, 0, b"a\nb\n")]
     assert text(read_tail(Output(path=str(path)), 1)) == b"b\n"
+
+
+def test_output_of_a_dead_host(path: Path) -> None:
+    """What a host left when it was killed is found and counted, and not taken for complete."""
+    assert out.recovered(str(path)) is None
+    recorder = Recorder(str(path), LIMIT)
+    recorder.add(STDERR, b"err", 0, 0)
+    recorder.add(STDOUT, b"outs", 0, 0)
+    recorder.flush()
+    recorder.add(STDOUT, b"in memory", 0, 0)
+    assert out.recovered(str(path)) == Output(b"", b"", str(path), 4, 3, complete=False)
+    recorder.finish()
 
 
 def test_gone_file(path: Path) -> None:
@@ -269,7 +282,7 @@ WRITTEN = st.lists(
 def test_what_was_written_is_read(
     tmp_path_factory: pytest.TempPathFactory,
     written: list[tuple[int, bytes]],
-    flush: bool,  # noqa: FBT001  (hypothesis gives it by position)
+    flush: bool,
     start: int,
 ) -> None:
     """Both streams, each stream and every start give the bytes that were written, in order."""
@@ -288,7 +301,7 @@ def test_what_was_written_is_read(
 def test_tail_is_the_end_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory,
     written: list[tuple[int, bytes]],
-    flush: bool,  # noqa: FBT001  (hypothesis gives it by position)
+    flush: bool,
     lines: int,
     stream: int | None,
 ) -> None:

@@ -10,14 +10,24 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl import proctree, spawn, supervise
+from queuectl import orphans, plumbing, proctree, spawn
 from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, TIMEOUT, Claim, Outcome, Output
 from queuectl.output import STDERR, STDOUT, Reader, pieces
-from queuectl.process import Control, Plan, account_env, become_subreaper, plan_for, run
+from queuectl.process import (
+    Control,
+    Plan,
+    account_env,
+    become_subreaper,
+    end_survivors,
+    pid_start,
+    plan_for,
+    run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,33 +39,35 @@ GRACE = 200
 TOKEN = "t-0123"
 ENV = {"PATH": os.environ["PATH"], "QUEUECTL_TOKEN": TOKEN}
 #: runs its words in a session of its own, as daemons do
-OWN_SESSION = f"{sys.executable} -S -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'"
+OWN_SESSION = (
+    f"{sys.executable} -S -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'"
+)
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "subreaper"])
-def subreaper(request: pytest.FixtureRequest) -> Iterator[bool]:
+def subreaper(request: pytest.FixtureRequest) -> Iterator[None]:
     """Both kinds of host; afterwards this process is as it was."""
     if not request.param:
-        yield False
+        yield
         return
     if not become_subreaper():
         pytest.skip("needs Linux")
     import ctypes
 
-    yield True
+    yield
     ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
 
 
 @pytest.fixture(autouse=True)
 def no_descriptor_is_left() -> Iterator[None]:
-    """An attempt gives back every descriptor, but for /dev/null and pipes kept to be used again."""
+    """See that all descriptors come back, but for /dev/null and pipes kept to be used again."""
     if not os.path.isdir("/proc/self/fd"):
         yield
         return
     spawn._null_fd()
-    before = len(os.listdir("/proc/self/fd")) - 2 * len(supervise._wakes)
+    before = len(os.listdir("/proc/self/fd")) - 2 * len(plumbing.wakes)
     yield
-    assert len(os.listdir("/proc/self/fd")) - 2 * len(supervise._wakes) == before
+    assert len(os.listdir("/proc/self/fd")) - 2 * len(plumbing.wakes) == before
 
 
 def make(tmp_path: Path, *argv: str, shell: str | None = None, **more: object) -> Plan:
@@ -71,15 +83,16 @@ def make(tmp_path: Path, *argv: str, shell: str | None = None, **more: object) -
 
 def attempt(plan: Plan, control: Control | None = None) -> Outcome:
     """Run a plan in this thread."""
-    return run(plan, control or Control(), on_start=lambda pid, started: None)
+    return run(plan, control or Control(), on_start=lambda *_: None)
 
 
 class Running:
     """An attempt in a thread of its own."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, **clocks: Callable[[], float]) -> None:
         self.control = Control()
         self.pid = 0
+        self._clocks = clocks
         self._outcome: Outcome | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(plan,))
@@ -88,7 +101,7 @@ class Running:
 
     def _run(self, plan: Plan) -> None:
         try:
-            self._outcome = run(plan, self.control, on_start=self._on_start)
+            self._outcome = run(plan, self.control, on_start=self._on_start, **self._clocks)  # type: ignore[arg-type]
         finally:
             self._started.set()
 
@@ -143,7 +156,7 @@ class Line:
 
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[Line]:
-    """A fifo named `line` in the job's directory."""
+    """Make a fifo named `line` in the job's directory."""
     made = Line(tmp_path / "line")
     yield made
     made.close()
@@ -192,10 +205,10 @@ def test_timeout(tmp_path: Path) -> None:
 
 def test_idle_timeout(tmp_path: Path) -> None:
     """An attempt that is silent too long is ended; one that writes goes on."""
-    writes = "for i in 1 2 3 4 5; do echo $i; sleep 0.05; done; sleep 100"
-    outcome = attempt(make(tmp_path, shell=writes, idle_timeout=200))
-    assert outcome.reason == "timeout after idle 200ms"
-    assert wrote(outcome) == b"1\n2\n3\n4\n5\n"
+    writes = "for i in 1 2 3; do echo $i; sleep 0.2; done; sleep 100"
+    outcome = attempt(make(tmp_path, shell=writes, idle_timeout=500))
+    assert outcome.reason == "timeout after idle 500ms"
+    assert wrote(outcome) == b"1\n2\n3\n"
 
 
 def test_missing_command(tmp_path: Path) -> None:
@@ -232,7 +245,9 @@ def test_directory_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "env"), [(("a\0b",), ENV), (("true",), {"A=B": "c"}), (("\ud800",), ENV)]
 )
-def test_what_no_process_can_have(tmp_path: Path, argv: tuple[str, ...], env: dict[str, str]) -> None:
+def test_what_no_process_can_have(
+    tmp_path: Path, argv: tuple[str, ...], env: dict[str, str]
+) -> None:
     """Words that cannot be passed are a failure of the attempt, not of the worker."""
     assert attempt(make(tmp_path, *argv, env=env)).kind == CANNOT_START
 
@@ -346,7 +361,7 @@ def test_send(tmp_path: Path) -> None:
 
 def test_send_to_a_job_that_is_not_interactive(tmp_path: Path, line: Line) -> None:
     """It is ignored."""
-    running = Running(make(tmp_path, shell="echo up > line; cat; sleep 100"))
+    running = Running(make(tmp_path, shell="exec 9>line; echo up >&9; cat; sleep 100"))
     line.read_until(b"up")
     running.control.send(b"x")
     running.control.cancel(now=True)
@@ -358,7 +373,7 @@ def test_send_to_a_job_that_is_not_interactive(tmp_path: Path, line: Line) -> No
 
 def test_cancel(tmp_path: Path, line: Line) -> None:
     """Cancel ends it by SIGTERM."""
-    shell = "trap 'echo bye > line; exit 0' TERM; echo up > line; sleep 100 & wait"
+    shell = "exec 9>line; trap 'echo bye >&9; exit 0' TERM; echo up >&9; sleep 100 & wait"
     running = Running(make(tmp_path, shell=shell))
     line.read_until(b"up")
     running.control.cancel()
@@ -368,7 +383,7 @@ def test_cancel(tmp_path: Path, line: Line) -> None:
 
 def test_cancel_now(tmp_path: Path, line: Line) -> None:
     """Cancel now does not ask."""
-    shell = "trap 'echo bye > line' TERM; exec 9>line; echo up >&9; sleep 100 & wait"
+    shell = "exec 9>line; trap 'echo bye >&9' TERM; echo up >&9; sleep 100 & wait"
     running = Running(make(tmp_path, shell=shell, kill_grace=100_000))
     line.read_until(b"up")
     running.control.cancel(now=True)
@@ -378,7 +393,7 @@ def test_cancel_now(tmp_path: Path, line: Line) -> None:
 
 def test_cancel_and_then_now(tmp_path: Path, line: Line) -> None:
     """Impatience cuts the grace short."""
-    shell = "trap 'echo no > line' TERM; echo up > line; while :; do sleep 100; done"
+    shell = "exec 9>line; trap 'echo no >&9' TERM; echo up >&9; while :; do sleep 100; done"
     running = Running(make(tmp_path, shell=shell, kill_grace=100_000))
     line.read_until(b"up")
     running.control.cancel()
@@ -391,7 +406,9 @@ def test_cancel_before_the_start(tmp_path: Path) -> None:
     """What is cancelled before it starts is not started."""
     control = Control()
     control.cancel()
-    outcome = run(make(tmp_path, shell="echo > ran"), control, on_start=lambda *_: pytest.fail())
+    outcome = run(
+        make(tmp_path, shell="echo > ran"), control, on_start=lambda *_: pytest.fail("it started")
+    )
     assert outcome == Outcome(STOPPED)
     assert not (tmp_path / "ran").exists()
 
@@ -418,7 +435,10 @@ def test_exit_0_wins_over_a_later_cancel(tmp_path: Path) -> None:
 
 def test_signal_is_only_delivered(tmp_path: Path, line: Line) -> None:
     """A signal goes to the group; what follows is the job's own."""
-    shell = "trap 'echo usr1 > line' USR1; echo up > line; while :; do read x < gate && exit 5; done"
+    shell = (
+        "exec 9>line; trap 'echo usr1 >&9' USR1; echo up >&9;"
+        " while :; do read x < gate && exit 5; done"
+    )
     os.mkfifo(tmp_path / "gate")
     running = Running(make(tmp_path, shell=shell))
     line.read_until(b"up")
@@ -436,41 +456,26 @@ def test_signal_that_ends_it(tmp_path: Path) -> None:
     assert running.outcome().reason == "signal 2"
 
 
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="needs waitid")
 def test_pause_stands_the_clocks_still(tmp_path: Path, line: Line) -> None:
-    """While paused neither timeout runs; after resume the rest of the time does."""
-    now = [0.0]
-    control = Control()
-    resumed = threading.Event()
-
-    class Clock:
-        def __call__(self) -> float:
-            return now[0]
-
-    shell = "exec 9>line; echo up >&9; read x < gate; echo over >&9"
+    """While paused neither timeout runs; after resume there is as much left as before."""
+    now = 0.0
     os.mkfifo(tmp_path / "gate")
-    plan = make(tmp_path, shell=shell, timeout=60_000, idle_timeout=50_000)
-    outcomes: list[Outcome] = []
-
-    def work() -> None:
-        outcomes.append(run(plan, control, on_start=lambda *_: None, monotonic=Clock()))
-
-    thread = threading.Thread(target=work)
-    thread.start()
+    shell = "exec 9>line; echo up >&9; read x < gate; echo over >&9"
+    limits = {"timeout": 60_000, "idle_timeout": 50_000}
+    running = Running(make(tmp_path, shell=shell, **limits), monotonic=lambda: now)
     line.read_until(b"up")
-    control.pause()
-    pid = _child_of_us()
-    _await_state(pid, "T")
-    now[0] = 1_000_000.0
-    # an order that does nothing, so that the worker looks at the clock
-    control.send(b"")
-    control.resume()
-    _await_state(pid, "S")
-    resumed.set()
+    running.control.pause()
+    os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WNOWAIT)
+    now = 1_000_000.0
+    # wakes the worker, which sees the time
+    running.control.send(b"")
+    running.control.resume()
+    os.waitid(os.P_PID, running.pid, os.WCONTINUED | os.WNOWAIT)
     with (tmp_path / "gate").open("w") as gate:
         gate.write("go\n")
     line.read_until(b"over")
-    thread.join(PATIENCE)
-    assert outcomes[0].succeeded
+    assert running.outcome().succeeded
 
 
 def test_paused_job_can_be_cancelled(tmp_path: Path) -> None:
@@ -481,19 +486,6 @@ def test_paused_job_can_be_cancelled(tmp_path: Path) -> None:
     assert running.outcome().kind == STOPPED
 
 
-def _child_of_us() -> int:
-    (pid,) = [p for p in proctree.leaders._pids.values() if p]
-    return pid
-
-
-def _await_state(pid: int, state: str) -> None:
-    """Return when the process is in that state; the kernel has no event for it."""
-    if state == "T":
-        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-    else:
-        os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOWAIT)
-
-
 # -- what it leaves
 
 GRANDCHILDREN = {
@@ -501,21 +493,26 @@ GRANDCHILDREN = {
     "ignores SIGTERM": "(trap '' TERM; sleep 100) &",
     "own session": f"{OWN_SESSION} sleep 100 &",
     "own session, ignores SIGTERM": f"(trap '' TERM; exec {OWN_SESSION} sleep 100) &",
-    "orphan in its own session": f"({OWN_SESSION} sh -c 'sleep 100 & echo >&9; wait' &) ; true",
+    "orphan in its own session": f"({OWN_SESSION} sh -c 'sleep 100 & echo >&9; wait' &); true;",
 }
 
 
 @pytest.mark.parametrize("child", GRANDCHILDREN.values(), ids=GRANDCHILDREN)
 @pytest.mark.parametrize("how", ["cancel", "now", "timeout"])
-def test_the_whole_tree_is_gone(
-    tmp_path: Path, line: Line, child: str, how: str, *, subreaper: bool
-) -> None:
+@pytest.mark.usefixtures("subreaper")
+def test_the_whole_tree_is_gone(tmp_path: Path, line: Line, child: str, how: str) -> None:
     """Cancel and timeout end every process, whatever it does; each holds the line and the pipe."""
-    assert subreaper in (True, False)
-    shell = f"exec 9>line; {child} echo up >&9; wait; sleep 100"
-    running = Running(make(tmp_path, shell=shell, timeout=150 if how == "timeout" else 0))
+    jump = 0.0
+    made = make(
+        tmp_path, shell=f"exec 9>line; {child} echo up >&9; wait; sleep 100", timeout=60_000
+    )
+    running = Running(made, monotonic=lambda: time.monotonic() + jump)
     line.read_until(b"up")
-    if how != "timeout":
+    if how == "timeout":
+        jump = 100.0
+        # wakes the worker, which sees the time
+        running.control.resume()
+    else:
         running.control.cancel(now=how == "now")
     assert running.outcome().kind == (TIMEOUT if how == "timeout" else STOPPED)
     while line.read():
@@ -523,11 +520,9 @@ def test_the_whole_tree_is_gone(
 
 
 @pytest.mark.parametrize("child", list(GRANDCHILDREN.values())[:2], ids=list(GRANDCHILDREN)[:2])
-def test_the_group_is_gone_after_the_end(
-    tmp_path: Path, line: Line, child: str, *, subreaper: bool
-) -> None:
+@pytest.mark.usefixtures("subreaper")
+def test_the_group_is_gone_after_the_end(tmp_path: Path, line: Line, child: str) -> None:
     """When the first process ends by itself the rest of its group is ended."""
-    assert subreaper in (True, False)
     outcome = attempt(make(tmp_path, shell=f"exec 9>line; {child} exit 7"))
     assert outcome.reason == "exit 7"
     assert line.read() == b""
@@ -535,7 +530,9 @@ def test_the_group_is_gone_after_the_end(
 
 def test_group_may_finish_within_the_grace(tmp_path: Path) -> None:
     """Members of the group get SIGTERM first, and what they write then is kept."""
-    shell = "(trap 'echo saved; exit' TERM; echo up; echo > ready; sleep 100 & wait) & read x < ready"
+    shell = (
+        "(trap 'echo saved; exit' TERM; echo up; sleep 100 & echo > ready; wait) & read x < ready"
+    )
     os.mkfifo(tmp_path / "ready")
     outcome = attempt(make(tmp_path, shell=shell, kill_grace=100_000))
     assert outcome.succeeded
@@ -613,6 +610,83 @@ def test_reap_orphans(tmp_path: Path, line: Line) -> None:
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# -- survivors of a host
+
+
+@pytest.fixture(params=["pidfd", "no pidfd", "psutil"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend to be on systems that offer less."""
+    if request.param != "pidfd":
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    if request.param == "psutil":
+        monkeypatch.setattr(proctree, "ON_LINUX", False)
+
+
+def left_by_a_dead_host(tmp_path: Path, shell: str, token: str = TOKEN) -> subprocess.Popen[bytes]:
+    """Start what a host would have started."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", f"exec 9>line; {shell}"],
+        cwd=tmp_path, env={**ENV, "QUEUECTL_TOKEN": token}, start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize("child", GRANDCHILDREN.values(), ids=GRANDCHILDREN)
+def test_survivors_are_ended(tmp_path: Path, line: Line, child: str) -> None:
+    """The first process and all that came of it are ended and counted."""
+    with left_by_a_dead_host(tmp_path, f"{child} echo up >&9; wait; sleep 100") as first:
+        line.read_until(b"up")
+        assert end_survivors(TOKEN, first.pid, pid_start(first.pid), GRACE) >= 2
+    while line.read():
+        pass
+
+
+@pytest.mark.usefixtures("system")
+def test_survivors_of_a_dead_leader_are_found_by_token(tmp_path: Path, line: Line) -> None:
+    """The first process is gone, the rest of its session is not; one of them cleared its token."""
+    shell = "sleep 100 & env -i /bin/sleep 100 & echo up >&9"
+    with left_by_a_dead_host(tmp_path, shell) as first:
+        start = pid_start(first.pid)
+        line.read_until(b"up")
+    assert end_survivors(TOKEN, first.pid, start, GRACE) == 2
+    assert line.read() == b""
+
+
+@pytest.mark.usefixtures("system")
+def test_strangers_are_spared(tmp_path: Path, line: Line) -> None:
+    """A number that was used again, and other attempts, are left alone."""
+    with left_by_a_dead_host(tmp_path, "echo up >&9; sleep 100", "another") as first:
+        line.read_until(b"up")
+        start = pid_start(first.pid)
+        assert end_survivors(TOKEN, first.pid, start - 1, GRACE) == 0
+        assert end_survivors("", 0, 0, GRACE) == 0
+        assert first.poll() is None
+        assert end_survivors("another", first.pid, start, 0) >= 1
+    assert line.read() == b""
+
+
+def test_start_of_nobody() -> None:
+    """A process that is gone has no start."""
+    with subprocess.Popen(["true"]) as gone:
+        assert pid_start(gone.pid) > 0
+    assert pid_start(gone.pid) == 0
+
+
+def test_a_spawn_under_way_makes_no_orphan() -> None:
+    """A zombie seen during a spawn is an orphan only if that spawn's child is another."""
+    leaders = orphans.Leaders()
+    seen = proctree.Process(100, 1, 100, 100, 5, zombie=True)
+    first = leaders.announce()
+    assert leaders.strangers([seen]) == []
+    second = leaders.announce()
+    leaders.settle(first, 200)
+    assert leaders.strangers([seen]) == [100]
+    leaders.settle(second, 100)
+    assert leaders.strangers([seen]) == []
+    leaders.remove(second)
+    assert leaders.strangers([seen]) == [100]
 
 
 # -- what it wrote
@@ -772,7 +846,10 @@ def test_plan_follows_the_policy() -> None:
         ({}, ("echo", "a b")),
         ({"args": None}, ("echo",)),
         ({"args": None, "shell": True}, ("/bin/sh", "-c", "echo")),
-        ({"args": (), "shell": True, "policy": {"shell": "/bin/bash"}}, ("/bin/bash", "-c", "echo")),
+        (
+            {"args": (), "shell": True, "policy": {"shell": "/bin/bash"}},
+            ("/bin/bash", "-c", "echo"),
+        ),
         ({"shell": True}, ("/bin/sh", "-c", "echo", "/bin/sh", "a b")),
     ],
 )

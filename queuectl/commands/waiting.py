@@ -1,0 +1,189 @@
+"""`wait`: until jobs have ended, telling of each change on the way."""
+
+from __future__ import annotations
+
+import time
+
+from queuectl.commands import picking
+from queuectl.commands.jobs import NO_WORKERS
+from queuectl.commands.result import Result, Stream, plural, say
+from queuectl.errors import EXIT_WAIT_FAILED
+from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, FINAL, PENDING, PROCESSING, STATES
+from queuectl.output import STDOUT
+from queuectl.selection import Selection
+from queuectl.store.base import Filter
+from queuectl.timespec import describe_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from queuectl.commands.context import Context
+    from queuectl.job import Job, State
+    from queuectl.store.base import Store
+    from queuectl.table import Args
+
+#: jobs that are told of one by one; of more only the end is
+_TOLD = 500
+#: seconds between looks while things move, and while nothing does
+_QUICK, _SLOW = 0.02, 0.5
+_LIVE = tuple(state for state in STATES if state not in FINAL)
+
+
+def wait(ctx: Context, args: Args) -> Result:
+    """Run the command; its exit status is 4 when a job ended otherwise than it was waited for."""
+    wanted: tuple[State, ...] = getattr(args, "for") or (COMPLETED,)
+    chosen = picking.selection_of(ctx, args)
+    if chosen.empty:
+        chosen = Selection(all=True)
+    if not chosen.only_single and not chosen.states and not set(wanted) & set(_LIVE):
+        chosen = chosen._replace(states=_LIVE)
+    jobs = {job.id: job for job, _ in zip(picking.jobs_of(ctx, chosen), range(_TOLD + 1), strict=False)}
+    if not jobs:
+        return say("nothing to wait for", [])
+    deadline = None if args.timeout is None else time.monotonic() + args.timeout / 1000
+    notes = (NO_WORKERS,) if not any(host.workers for host in ctx.store.hosts()) else ()
+    watch: _Watch | _Crowd = _Watch(ctx, jobs, wanted, deadline)
+    if len(jobs) > _TOLD:
+        watch = _Crowd(ctx, deadline)
+    told = ((STDOUT, f"{line}\n".encode()) for line in watch.lines())
+    return Result(None, (Stream(told, live=True),), notes, then=watch.finish)
+
+
+class _Pace:
+    """Sleeps between looks: briefly after something moved, longer and longer while nothing does."""
+
+    def __init__(self, ctx: Context, deadline: float | None) -> None:
+        self._host = ctx.running_host
+        self._deadline = deadline
+        self._pause = _QUICK
+
+    @property
+    def over(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def rest(self, *, moved: bool) -> None:
+        self._pause = _QUICK if moved else min(_SLOW, self._pause * 1.3)
+        pause = self._pause
+        if self._deadline is not None:
+            pause = max(0.0, min(pause, self._deadline - time.monotonic()))
+        if self._host is not None:
+            self._host.wait_activity(pause)
+        else:
+            time.sleep(pause)
+
+
+class _Watch:
+    """Some jobs, followed one by one."""
+
+    def __init__(
+        self, ctx: Context, jobs: dict[int, Job], wanted: tuple[State, ...], deadline: float | None
+    ) -> None:
+        self._store = ctx.store
+        self._seen = jobs
+        self._wanted = wanted
+        self._open = [job.id for job in jobs.values() if not self._settled(job)]
+        self._pace = _Pace(ctx, deadline)
+        self._lines = self._follow()
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each change until all have ended or the time is over."""
+        return self._lines
+
+    def finish(self) -> Result:
+        """Return how it ended, waiting for it first if nobody read the lines."""
+        for _ in self._lines:
+            pass
+        data = [
+            {"id": job.id, "state": job.state, "reason": job.reason, "exit_code": job.exit_code}
+            for job in self._seen.values()
+        ]
+        amiss = [job for job in self._seen.values() if job.state not in self._wanted]
+        if not amiss:
+            return Result(data)
+        still = sum(1 for job in amiss if not self._settled(job))
+        what = f"{plural(still, 'job')} not ended in time" if still else ""
+        ended = len(amiss) - still
+        other = f"{plural(ended, 'job')} did not become {' or '.join(self._wanted)}" if ended else ""
+        note = "; ".join(part for part in (other, what) if part)
+        return Result(data, notes=(note,), exit_code=EXIT_WAIT_FAILED)
+
+    def _settled(self, job: Job) -> bool:
+        return job.state in self._wanted or job.is_final
+
+    def _follow(self) -> Iterator[str]:
+        while self._open and not self._pace.over:
+            moved = False
+            for job_id in tuple(self._open):
+                line = self._look(job_id)
+                if line is not None:
+                    moved = True
+                    yield line
+            if self._open:
+                self._pace.rest(moved=moved)
+
+    def _look(self, job_id: int) -> str | None:
+        """See what a job is by now; return a line when that has changed."""
+        before, job = self._seen[job_id], self._store.get(job_id)
+        if job is None:
+            self._open.remove(job_id)
+            self._seen[job_id] = before._replace(state=CANCELLED, reason="removed")
+            return f"job {job_id} was removed"
+        self._seen[job_id] = job
+        if self._settled(job):
+            self._open.remove(job_id)
+        if (job.shown_state, job.attempts) == (before.shown_state, before.attempts):
+            return None
+        return f"job {job.id}: {before.shown_state} → {job.shown_state}{_how(job)}"
+
+
+def _how(job: Job) -> str:
+    """Return how a job ended and how long that took, in parentheses."""
+    parts = []
+    if job.reason and job.reason != job.state:
+        parts.append(job.reason)
+    if job.started_at is not None and job.finished_at is not None and job.state != CANCELLED:
+        parts.append(describe_duration(job.finished_at - job.started_at))
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+class _Crowd:
+    """Everything that has not ended, by numbers only."""
+
+    def __init__(self, ctx: Context, deadline: float | None) -> None:
+        self._store = ctx.store
+        self._before = self._bad(self._store)
+        self._pace = _Pace(ctx, deadline)
+        self._lines = self._follow()
+
+    def lines(self) -> Iterator[str]:
+        """Yield nothing; end when nothing is left or the time is over."""
+        return self._lines
+
+    def finish(self) -> Result:
+        """Return how it ended, waiting for it first if nobody did."""
+        for _ in self._lines:
+            pass
+        left = self._left()
+        amiss = max(0, self._bad(self._store) - self._before)
+        data = {"left": left, "not_completed": amiss}
+        if not left and not amiss:
+            return Result(data)
+        note = f"{plural(amiss, 'job')} did not become completed, {left} not ended"
+        return Result(data, notes=(note,), exit_code=EXIT_WAIT_FAILED)
+
+    def _follow(self) -> Iterator[str]:
+        known = -1
+        while (left := self._left()) and not self._pace.over:
+            self._pace.rest(moved=left != known)
+            known = left
+        yield from ()
+
+    def _left(self) -> int:
+        return self._store.count(Filter(states=(PENDING, FAILED, PROCESSING)))
+
+    @staticmethod
+    def _bad(store: Store) -> int:
+        counts = store.counts()
+        return counts[DEAD] + counts[CANCELLED]
+

@@ -1,0 +1,76 @@
+"""Keys that the shell treats in its own way."""
+
+from __future__ import annotations
+
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Condition, completion_is_selected, has_focus
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.keys import Keys
+
+from queuectl.shell.paste import lines_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from prompt_toolkit.filters import Filter
+    from prompt_toolkit.key_binding import KeyPressEvent
+
+    from queuectl.grammar import Grammar
+
+
+def unfinished_json(grammar: Grammar, text_of: Callable[[], str]) -> Filter:
+    """Return a filter: the line's JSON has not closed, so Enter goes on to the next row.
+
+    It is asked several times for each key, so the answer for the same text is remembered.
+    """
+    last: tuple[str, bool] = ("", False)
+
+    def goes_on() -> bool:
+        nonlocal last
+        text = text_of()
+        if text is not last[0] and text != last[0]:
+            last = (text, grammar.needs_more(text))
+        return last[1]
+
+    return Condition(goes_on)
+
+
+def bindings(grammar: Grammar, run_later: Callable[[Sequence[str], str], None]) -> KeyBindings:
+    """Return the bindings. `run_later` takes pasted lines to run after the present one, and a rest."""
+    keys = KeyBindings()
+    in_line = has_focus(DEFAULT_BUFFER)
+
+    @keys.add("enter", filter=completion_is_selected & in_line)
+    def _choose(event: KeyPressEvent) -> None:
+        """Close the menu; the chosen word stays and nothing runs."""
+        event.current_buffer.complete_state = None
+
+    @keys.add("tab", filter=in_line)
+    def _complete(event: KeyPressEvent) -> None:
+        """Complete: the only word at once, else go to the next one of the menu."""
+        buffer = event.current_buffer
+        state = buffer.complete_state
+        if state is None:
+            buffer.start_completion(insert_common_part=True)
+        elif len(state.completions) == 1:
+            buffer.apply_completion(state.completions[0])
+        else:
+            buffer.complete_next()
+
+    @keys.add(Keys.BracketedPaste, filter=in_line)
+    def _paste(event: KeyPressEvent) -> None:
+        """Run each line of a pasted text; a single one is only inserted, so it can be looked at."""
+        buffer = event.current_buffer
+        data = event.data.replace("\r\n", "\n").replace("\r", "\n")
+        lines, rest = lines_of(grammar, buffer.text + data)
+        at_end = buffer.document.is_cursor_at_the_end
+        if not at_end or len(lines) + bool(rest.strip()) < 2:  # noqa: PLR2004
+            buffer.insert_text(data.rstrip("\n") if lines or not at_end else data)
+            return
+        buffer.text = lines[0]
+        buffer.cursor_position = len(lines[0])
+        run_later(lines[1:], rest)
+        buffer.validate_and_handle()
+
+    return keys

@@ -1,0 +1,123 @@
+"""Leaving a shell whose workers run jobs: say which, ask what becomes of them, do it."""
+
+from __future__ import annotations
+
+from queuectl.record import Record
+from queuectl.shell import terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from queuectl.shell.prompt import Prompt
+    from queuectl.worker import WorkerHost
+
+#: seconds between two looks at what is typed while jobs are waited for
+LOOK = 0.1
+#: jobs named one by one
+NAMED = 20
+
+
+class Choice(Record):
+    """One of the answers: its key, what it says, and what it does (True: the shell may end)."""
+
+    key: str
+    text: str
+    act: Callable[[Leaving], bool]
+
+
+class Leaving:
+    """One attempt to leave."""
+
+    def __init__(self, prompt: Prompt, host: WorkerHost, *, asks: bool = True) -> None:
+        """`asks` False: there is nobody to ask, running jobs are stopped and handed back."""
+        self._prompt = prompt
+        self._host = host
+        self._asks = asks
+
+    def run(self) -> bool:
+        """Return whether the shell may end; then its workers have."""
+        while running := self._running():
+            if not self._asks:
+                return self.stop()
+            try:
+                choice = self._choose(running)
+            except KeyboardInterrupt:
+                choice = STAY
+            except EOFError:
+                # Ctrl-D twice, or a terminal that is gone, will not hear another question
+                choice = STOP
+            if choice is STAY:
+                return STAY.act(self)
+            if choice.act(self):
+                return True
+        self._host.close()
+        return True
+
+    def _choose(self, running: list[int]) -> Choice:
+        answers = {choice.key: choice.text for choice in CHOICES}
+        offered = ", ".join(f"{text} ({key})" for key, text in answers.items())
+        key = self._prompt.ask(f"{_named(running)} here: {offered}?", answers)
+        return next(choice for choice in CHOICES if choice.key == key)
+
+    def wait(self) -> bool:
+        """Take nothing new and wait for what runs; Ctrl-C or Ctrl-D asks again."""
+        self._host.stop()
+        self._say(f"waiting for {_jobs(self._running())}; Ctrl-C asks again")
+        if not self._ended():
+            return False
+        self._host.close()
+        return True
+
+    def stop(self) -> bool:
+        """Stop what runs and hand it back, uncounted; Ctrl-C makes it SIGKILL."""
+        running = self._running()
+        self._host.stop(now=True)
+        if running:
+            self._say(f"stopping {_jobs(running)}")
+        while not self._ended():
+            self._say(f"killing {_jobs(self._running())}")
+            for job in self._host.running():
+                job.control.cancel(now=True)
+        self._host.close(now=True)
+        return True
+
+    def stay(self) -> bool:
+        """Go on; workers that were told to leave meanwhile do so."""
+        if not self._host.workers:
+            self._say("the workers stop when their jobs have ended: `worker start` starts others")
+        return False
+
+    def _ended(self) -> bool:
+        """Wait until all workers have ended; False: somebody interrupted."""
+        try:
+            with terminal.quiet():
+                while not self._host.join(0 if self._asks else LOOK):
+                    self._prompt.show_notices()
+                    if self._asks and terminal.CTRL_D in terminal.key(LOOK):
+                        return False
+        except KeyboardInterrupt:
+            return False
+        return True
+
+    def _running(self) -> list[int]:
+        return sorted(running.claim.job_id for running in self._host.running())
+
+    def _say(self, text: str) -> None:
+        self._prompt.show([("class:note", text), ("", "\n")])
+
+
+STAY = Choice("c", "stay", Leaving.stay)
+STOP = Choice("s", "stop them and hand them back", Leaving.stop)
+#: in the order in which they are offered
+CHOICES = (Choice("w", "wait for them", Leaving.wait), STOP, STAY)
+
+
+def _jobs(ids: list[int]) -> str:
+    named = ", ".join(map(str, ids[:NAMED])) + (", …" if len(ids) > NAMED else "")
+    return f"{'job' if len(ids) == 1 else 'jobs'} {named}"
+
+
+def _named(ids: list[int]) -> str:
+    text = _jobs(ids)
+    return f"{text[0].upper()}{text[1:]} {'runs' if len(ids) == 1 else 'run'}"

@@ -1,0 +1,241 @@
+"""Lines that tell how jobs of this shell's workers ended, for printing above the prompt.
+
+The pump only puts what it settled into a deque. A thread of this module makes lines of it, sums up
+what comes too fast to be read, looks up what a line needs from the store, and rings; whoever owns
+the terminal takes the lines and prints them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from queuectl.errors import QueuectlError
+from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, STOPPED
+from queuectl.record import Record
+from queuectl.render import visible
+from queuectl.timespec import SECOND, describe_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from queuectl.job import Job
+    from queuectl.store.base import Settled, Settlement, Store
+
+#: how a job ended that was stopped and given back; the other kinds are states
+HANDED_BACK = "handed back"
+#: lines a second that a person can follow; what is above that is summed up
+MOST = 5
+#: seconds from one sum to the next, at first and after a long time at a high rate
+WINDOW, LONGEST_WINDOW = 1.0, 30.0
+#: seconds without a job after which a sum does not wait any longer
+PAUSE = 1.0
+_LONGEST_REASON = 200
+
+
+class Notice(Record):
+    """A line and what it is about: a state, or HANDED_BACK."""
+
+    kind: str
+    text: str
+
+
+class Ended(Record):
+    """An attempt that has ended, and when this shell heard of it (monotonic seconds)."""
+
+    settlement: Settlement
+    settled: Settled
+    heard_at: float
+
+    @property
+    def kind(self) -> str:
+        """The state that followed, or HANDED_BACK."""
+        if self.settlement.outcome.kind == STOPPED and self.settled.state not in (CANCELLED, DEAD):
+            return HANDED_BACK
+        return str(self.settled.state)
+
+
+class Digest:
+    """Decides what is told one by one and what is summed up. Pure: the clock is passed in.
+
+    In each window of a second the first few are told at once. When there are more, the rest is
+    counted until the window closes or the stream pauses; while the stream goes on windows double,
+    so that a day of fast jobs does not scroll everything else away.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self._window = WINDOW
+        self._opened = float("-inf")
+        self._told = 0
+        self._latest = 0.0
+        self._counts: dict[str, int] = {}
+
+    def feed(self, ended: Ended) -> Ended | None:
+        """Take an ending; return it when it is to be told at once."""
+        if not self._counts and ended.heard_at >= self._opened + self._window:
+            self._opened, self._told, self._window = ended.heard_at, 0, WINDOW
+        self._latest = ended.heard_at
+        if self._told < self.most and not self._counts:
+            self._told += 1
+            return ended
+        self._counts[ended.kind] = self._counts.get(ended.kind, 0) + 1
+        return None
+
+    def due(self) -> float | None:
+        """Return when the next sum is to be told, None when there is nothing to sum up."""
+        if not self._counts:
+            return None
+        return min(self._opened + self._window, self._latest + PAUSE)
+
+    def sum_up(self, now: float) -> Notice | None:
+        """Return the sum if it is due, and begin a new window."""
+        due = self.due()
+        if due is None or now < due:
+            return None
+        counts, self._counts = self._counts, {}
+        busy = sum(counts.values()) > self.most
+        self._window = min(self._window * 2, LONGEST_WINDOW) if busy else WINDOW
+        # while it stays busy nothing is told one by one
+        self._opened, self._told = now, self.most if busy else 0
+        return summary(counts)
+
+
+def summary(counts: dict[str, int]) -> Notice:
+    """Return one line for many endings: `120 jobs completed, 3 failed`."""
+    order = (COMPLETED, FAILED, DEAD, CANCELLED, HANDED_BACK)
+    parts = []
+    for kind in order:
+        if number := counts.get(kind):
+            jobs = "" if parts else (" job" if number == 1 else " jobs")
+            parts.append(f"{number}{jobs} {kind}")
+    worst = next((kind for kind in (DEAD, FAILED) if kind in counts), COMPLETED)
+    more = "; dlq list" if DEAD in counts else ""
+    return Notice(worst, ", ".join(parts) + more)
+
+
+def describe(ended: Ended, job: Job | None, now: int) -> Notice:
+    """Return the line for one ending; `job` as the store has it by now, `now` in ms."""
+    outcome, settled, kind = ended.settlement.outcome, ended.settled, ended.kind
+    name = f" {visible(job.name)}" if job is not None and job.name else ""
+    reason = visible(outcome.reason)
+    if outcome.message:
+        reason = f"{reason}: {visible(outcome.message)}"
+    if len(reason) > _LONGEST_REASON:
+        reason = reason[:_LONGEST_REASON] + "…"
+    what = f"job {settled.job_id}{name} {kind}"
+    if kind == COMPLETED:
+        took = ""
+        if outcome.started_at is not None and outcome.finished_at is not None:
+            took = f", {describe_duration(outcome.finished_at - outcome.started_at)}"
+        return Notice(kind, f"{what} ({reason}{took})")
+    if kind == FAILED:
+        wait = max(0, (settled.next_run_at or now) - now)
+        # whole seconds, rounded up: by the time it is read it is less anyway
+        when = f"retry in {describe_duration(-(-wait // SECOND) * SECOND)}" if wait else "retry now"
+        return Notice(kind, f"{what}: {reason}; {when}{_retries(ended, job)}")
+    if kind == DEAD:
+        used = attempts_then(ended, job)
+        after = f" after {used} attempt{'' if used == 1 else 's'}" if used else ""
+        return Notice(kind, f"{what}: {reason}{after}; dlq retry {settled.job_id}")
+    return Notice(kind, what if kind == HANDED_BACK else f"{what} ({reason})")
+
+
+def _retries(ended: Ended, job: Job | None) -> str:
+    used = attempts_then(ended, job)
+    return f" ({used} of {job.max_retries})" if used and job is not None else ""
+
+
+def attempts_then(ended: Ended, job: Job | None) -> int:
+    """Return the attempts a job had used when that attempt ended; 0 when that cannot be told.
+
+    Attempts that began since are taken off; after a fresh start the number is lost.
+    """
+    if job is None:
+        return 0
+    return max(0, job.attempts - (job.runs - ended.settlement.run))
+
+
+class Notices:
+    """The deque, the thread, and the lines that are ready."""
+
+    def __init__(self, digest: Digest | None = None) -> None:
+        self._digest = digest or Digest()
+        self._heard: deque[Ended] = deque()
+        self._ready: deque[Notice] = deque()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._store: Store | None = None
+        self._thread: threading.Thread | None = None
+        #: called on the notices' thread when lines are ready; must not block
+        self.bell: Callable[[], None] = lambda: None
+
+    def settled(self, settlement: Settlement, settled: Settled) -> None:
+        """Hear from the pump, on its thread: cheap, never blocks."""
+        if settled.state is not None:
+            self._heard.append(Ended(settlement, settled, time.monotonic()))
+            self._wake.set()
+
+    def start(self, store: Store) -> None:
+        """Begin to make lines."""
+        self._store = store
+        self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread. What it has not told is not told."""
+        self._stopped = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def take(self) -> list[Notice]:
+        """Return the lines that are ready, each once, oldest first. Any thread."""
+        lines = []
+        while self._ready:
+            try:
+                lines.append(self._ready.popleft())
+            except IndexError:
+                break
+        return lines
+
+    def _run(self) -> None:
+        while not self._stopped:
+            due = self._digest.due()
+            self._wake.wait(None if due is None else max(0.0, due - time.monotonic()))
+            self._wake.clear()
+            lines = list(self._lines())
+            if lines:
+                self._ready.extend(lines)
+                self.bell()
+
+    def _lines(self) -> Iterable[Notice]:
+        while self._heard:
+            told = self._digest.feed(self._heard.popleft())
+            if told is not None:
+                yield self._line(told)
+        total = self._digest.sum_up(time.monotonic())
+        if total is not None:
+            yield total
+
+    def _line(self, ended: Ended) -> Notice:
+        assert self._store is not None
+        job = None
+        try:
+            job = self._store.get(ended.settled.job_id)
+        except QueuectlError:
+            # the line is worth having without what only the store knows
+            pass
+        return describe(ended, job, self._store.now())
+
+
+def fragments(notices: Sequence[Notice]) -> list[tuple[str, str]]:
+    """Return notices as styled text, a line each."""
+    found = []
+    for notice in notices:
+        style = notice.kind.replace(" ", "-")
+        found.append((f"class:notice.{style}", notice.text))
+        found.append(("", "\n"))
+    return found

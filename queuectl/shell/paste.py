@@ -1,0 +1,32 @@
+"""A pasted text taken apart into lines to run, as if each had been typed. Pure."""
+
+from __future__ import annotations
+
+from queuectl.tokens import json_end
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from queuectl.grammar import Grammar
+
+
+def lines_of(grammar: Grammar, text: str) -> tuple[list[str], str]:
+    """Return the complete lines of a text and the unfinished one behind them.
+
+    JSON goes on over rows until its braces close. Empty lines are left out.
+    """
+    lines: list[str] = []
+    position = 0
+    while (end := text.find("\n", position)) >= 0:
+        if grammar.needs_more(text[position:end]):
+            # the whole rest is looked at once, not once for each row that it goes on
+            tail = grammar.read(text[position:]).tail
+            assert tail is not None
+            closed = json_end(text, position + tail.start)
+            end = -1 if closed < 0 else text.find("\n", closed)
+            if end < 0:
+                break
+        line = text[position:end]
+        if line.strip():
+            lines.append(line)
+        position = end + 1
+    return lines, text[position:]

@@ -1,0 +1,233 @@
+"""The prompt: one line read at a time, with notices printed above it while it is edited."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.renderer import print_formatted_text
+
+from queuectl.shell import terminal
+from queuectl.shell.bindings import bindings, unfinished_json
+from queuectl.shell.completer import ShellCompleter
+from queuectl.shell.history import ShellHistory
+from queuectl.shell.lexer import ShellLexer
+from queuectl.shell.notices import fragments
+from queuectl.shell.style import STYLE
+from queuectl.shell.toolbar import toolbar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from prompt_toolkit.input import Input
+    from prompt_toolkit.output import Output
+
+    from queuectl.commands.context import Context
+    from queuectl.grammar import Grammar
+    from queuectl.shell.known import Known
+    from queuectl.shell.notices import Notices
+
+    Fragments = list[tuple[str, str]]
+
+PROMPT, NARROW_PROMPT = "queuectl> ", "> "
+#: columns below which the prompt is a short one
+NARROW = 40
+#: rows kept for the menu below the prompt, and the share of a low terminal
+MENU_ROWS, MENU_SHARE = 8, 3
+_MORE = "the job's JSON goes on until its braces close; Ctrl-C drops it"
+
+
+class Prompt:
+    """Reads lines. Belongs to the main thread; only `ring` may be called from others."""
+
+    def __init__(
+        self,
+        context: Context,
+        grammar: Grammar,
+        known: Known,
+        notices: Notices,
+        history: str,
+        *,
+        keys: Input | None = None,
+        output: Output | None = None,
+    ) -> None:
+        """Make the prompt; `history` is its file, `keys` and `output` stand in for a terminal."""
+        self._context = context
+        self._known = known
+        self._notices = notices
+        self._bell: asyncio.Event | None = None
+        #: pasted lines that wait for their turn, and the unfinished one behind them
+        self.pasted: list[str] = []
+        self._rest = ""
+        self._completer = ShellCompleter(grammar, known, lambda: context.cwd)
+        self._goes_on = unfinished_json(grammar, lambda: self.text)
+        self._session: PromptSession[str] = PromptSession(
+            self._message,
+            multiline=self._goes_on,
+            prompt_continuation=self._continuation,
+            lexer=ShellLexer(grammar),
+            completer=self._completer,
+            auto_suggest=AutoSuggestFromHistory(),
+            history=ShellHistory(history),
+            key_bindings=bindings(grammar, self._run_later),
+            bottom_toolbar=self._toolbar,
+            style=STYLE,
+            include_default_pygments_style=False,
+            input=keys,
+            output=output,
+        )
+        app = self._session.app
+        # SIGWINCH tells when the size changes, so nobody has to look twice a second
+        app.terminal_size_polling_interval = None
+        # without the answer there is no toolbar; that needs no warning
+        app.renderer.cpr_not_supported_callback = None
+
+    @property
+    def text(self) -> str:
+        """What stands in the line, also just after Ctrl-C."""
+        return self._session.default_buffer.text
+
+    def read(self) -> str:
+        """Return the next line. Raises KeyboardInterrupt, EOFError, and what `end` was given."""
+        rest, self._rest = self._rest, ""
+        rows = terminal.screen().height
+        self._session.reserve_space_for_menu = min(MENU_ROWS, rows // MENU_SHARE)
+        before_run = None if terminal.is_dumb() else self._attend
+        return self._session.prompt(default=rest, pre_run=before_run)
+
+    def next_pasted(self) -> str | None:
+        """Return the next pasted line as if it had been typed, None when there is none."""
+        if not self.pasted:
+            return None
+        line = self.pasted.pop(0)
+        first, *others = line.split("\n")
+        self.show([("class:prompt", self._prompt), ("", f"{first}\n")])
+        self.show([("", f"{self._dots}{row}\n") for row in others])
+        self._session.history.append_string(line)
+        return line
+
+    def drop_pasted(self) -> int:
+        """Forget pasted lines that have not been run; return how many there were."""
+        dropped = len(self.pasted) + bool(self._rest.strip())
+        self.pasted, self._rest = [], ""
+        return dropped
+
+    def ask(self, question: str, answers: Mapping[str, str]) -> str:
+        """Return the key of the chosen answer. Raises KeyboardInterrupt and EOFError."""
+        from prompt_toolkit.key_binding import KeyBindings
+
+        keys = KeyBindings()
+        for answer in answers:
+            keys.add(answer)(lambda event, answer=answer: event.app.exit(result=answer))
+        session: PromptSession[str] = PromptSession(
+            [("class:question", f"{question} ")], key_bindings=keys, style=STYLE,
+            input=self._session.input, output=self._session.output,
+        )  # fmt: skip
+        while True:
+            answer = session.prompt().strip().lower()
+            if answer in answers:
+                return answer
+            self.show([("class:note", "; ".join(f"{key}: {text}" for key, text in answers.items())), ("", "\n")])
+
+    def show(self, text: Fragments) -> None:
+        """Print styled text; control characters in it are made visible. Between prompts only."""
+        if text:
+            output = self._session.output
+            print_formatted_text(output, text, STYLE, color_depth=self._session.app.color_depth)
+            output.flush()
+
+    def show_notices(self) -> None:
+        """Print what has been noticed. Between prompts only."""
+        self.show(fragments(self._notices.take()))
+
+    def end(self, error: BaseException) -> None:
+        """Make a prompt that is being edited raise this; between prompts raise it at once."""
+        app = self._session.app
+        loop = app.loop
+        if not app.is_running or loop is None:
+            raise error
+
+        def leave() -> None:
+            if app.is_running and not app.is_done:
+                app.exit(exception=error)
+
+        loop.call_soon_threadsafe(leave)
+
+    # ---- while a line is edited ---------------------------------------------------------------
+
+    def ring(self) -> None:
+        """Say that there is something new to show. Any thread; never blocks."""
+        loop, bell = self._session.app.loop, self._bell
+        if loop is None or bell is None:
+            return
+        try:
+            loop.call_soon_threadsafe(bell.set)
+        except RuntimeError:
+            # the loop has closed: the next prompt will show it
+            pass
+
+    def _attend(self) -> None:
+        """Begin to show news; runs on the event loop of the prompt, which ends it."""
+        self._bell = asyncio.Event()
+        self._session.app.create_background_task(self._show_news(self._bell))
+
+    async def _show_news(self, bell: asyncio.Event) -> None:
+        app = self._session.app
+        while True:
+            lines = self._notices.take()
+            if lines:
+                self._print_above(fragments(lines))
+            self._refresh_menu()
+            app.invalidate()
+            await bell.wait()
+            bell.clear()
+
+    def _print_above(self, text: Fragments) -> None:
+        """Print above the line without leaving raw mode, in which no typed key can be lost.
+
+        (prompt_toolkit's run_in_terminal changes the terminal's mode meanwhile; a key pressed just
+        then would be echoed into the output.)
+        """
+        renderer = self._session.app.renderer
+        renderer.erase()
+        self.show(text)
+        renderer.request_absolute_cursor_position()
+
+    def _refresh_menu(self) -> None:
+        """Offer jobs anew when what is known of them has changed and nobody has chosen yet."""
+        buffer = self._session.default_buffer
+        state = buffer.complete_state
+        chosen = state is not None and state.complete_index is not None
+        if not buffer.text or chosen or self._completer.wanted_jobs_for != buffer.text:
+            return
+        offers = list(self._completer.get_completions(buffer.document, CompleteEvent()))
+        if offers != (state.completions if state is not None else []):
+            buffer.cancel_completion()
+            buffer.start_completion()
+
+    def _run_later(self, lines: Sequence[str], rest: str) -> None:
+        self.pasted.extend(lines)
+        self._rest = rest
+
+    # ---- what stands around the line ----------------------------------------------------------
+
+    @property
+    def _prompt(self) -> str:
+        return PROMPT if terminal.screen().width >= NARROW else NARROW_PROMPT
+
+    @property
+    def _dots(self) -> str:
+        return "." * (len(self._prompt) - 1) + " "
+
+    def _message(self) -> Fragments:
+        return [("class:prompt", self._prompt)]
+
+    def _continuation(self, width: int, row: int, wraps: int) -> Fragments:  # noqa: ARG002
+        return [] if wraps else [("class:continuation", self._dots)]
+
+    def _toolbar(self) -> Fragments:
+        hint = _MORE if self._goes_on() else ""
+        return toolbar(self._known.picture, self._context.store.name, self._session.output.get_size().columns, hint)

@@ -1,0 +1,229 @@
+"""The shell itself: reads a line, runs it, shows the answer, until somebody leaves."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from queuectl import __version__
+from queuectl.commands import GRAMMAR
+from queuectl.commands.context import SHELL, Context
+from queuectl.errors import QueuectlError
+from queuectl.reading import BANG
+from queuectl.render import look_for, render, render_error
+from queuectl.shell import terminal
+from queuectl.shell.known import Known
+from queuectl.shell.notices import Notices
+from queuectl.store.paths import state_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from queuectl.commands.result import Result
+    from queuectl.grammar import Invocation
+    from queuectl.render import Look
+    from queuectl.store.base import Store
+
+HISTORY = "history"
+#: seconds between two reports of progress
+REPORT = 0.1
+
+
+class Session:
+    """One shell. Belongs to the main thread."""
+
+    def __init__(self, open_store: Callable[[], Store], *, json: bool = False) -> None:
+        """Open the store and make the prompt. Raises what opening the store raises."""
+        self._json = json
+        self._notices = Notices()
+        self._context = Context(
+            open_store,
+            environ=os.environ,
+            mode=SHELL,
+            screen=terminal.screen(),
+            confirm=self._confirm,
+            progress=self._progress,
+            on_settled=self._notices.settled,
+        )
+        store = self._context.store
+        from queuectl.shell.prompt import Prompt
+
+        self._known = Known(self._context, self._ring)
+        history = os.path.join(state_directory(os.environ), HISTORY)
+        self._prompt = Prompt(self._context, GRAMMAR, self._known, self._notices, history)
+        self._notices.bell = self._ring
+        self._notices.start(store)
+        self._reported = 0.0
+
+    def run(self) -> int:
+        """Go on until somebody leaves; return the exit status."""
+        self._greet()
+        self._known.start()
+        threading.Thread(target=_load_colours, name="colours", daemon=True).start()
+        status = 0
+        try:
+            with terminal.ended_by_signals(self._end):
+                while not self._turn():
+                    pass
+        except terminal.Terminated as error:
+            status = int(error.code or 0)
+        finally:
+            self._close()
+        return status
+
+    def _greet(self) -> None:
+        self._prompt.show([
+            ("bold", f"queuectl {__version__}"),
+            ("class:note", "  help lists the commands, exit leaves\n"),
+        ])  # fmt: skip
+
+    # ---- a line -------------------------------------------------------------------------------
+
+    def _turn(self) -> bool:
+        """Read a line and run it; return whether the shell is to end."""
+        try:
+            self._prompt.show_notices()
+            line = self._prompt.next_pasted()
+            if line is None:
+                line = self._prompt.read()
+        except KeyboardInterrupt:
+            if not self._prompt.text.strip():
+                self._note("to leave: exit, or Ctrl-D")
+            return False
+        except EOFError:
+            return self._leave()
+        except OSError:
+            if terminal.alive():
+                raise
+            return self._leave()
+        if line.strip():
+            self._run(line)
+        return self._context.leaving and self._leave()
+
+    def _run(self, line: str) -> None:
+        """Run a line; whatever becomes of it, the shell goes on."""
+        self._context.screen = terminal.screen()
+        try:
+            invocation = GRAMMAR.parse_line(line)
+            if invocation is not None:
+                self._execute(invocation)
+        except KeyboardInterrupt:
+            terminal.fresh_line(self._context.screen.width)
+            dropped = self._prompt.drop_pasted()
+            self._note(f"interrupted; {dropped} pasted lines were not run" if dropped else "interrupted")
+        except QueuectlError as error:
+            terminal.flush()
+            json = self._json or bool(error.facts.get("json"))
+            terminal.write(render_error(error, self._look(json=json), ""))
+        except Exception as error:  # noqa: BLE001 - a fault in one command must not cost running jobs
+            self._internal_error(error)
+        finally:
+            self._end_report()
+            self._known.nudge()
+
+    def _execute(self, invocation: Invocation) -> None:
+        if invocation.command.path == (BANG,):
+            with terminal.as_found():
+                result = invocation.command.load()(self._context, invocation.args)
+            terminal.fresh_line(self._context.screen.width)
+            if result.exit_code:
+                self._note(f"exit {result.exit_code}")
+            return
+        with terminal.quiet():
+            json = self._json or invocation.json
+            result = invocation.command.load()(self._context, invocation.args)
+            while result is not None:
+                self._show(result, json=json)
+                result = result.then() if result.then else None
+
+    def _show(self, result: Result, *, json: bool) -> None:
+        from queuectl.commands.result import Stream
+
+        self._end_report()
+        try:
+            terminal.write(render(result, self._look(json=json)))
+        finally:
+            if any(isinstance(block, Stream) for block in result.blocks) and not json:
+                terminal.fresh_line(self._context.screen.width)
+
+    def _look(self, *, json: bool) -> Look:
+        return look_for(
+            json=json, terminal=True, width=self._context.screen.width, environ=os.environ
+        )
+
+    def _note(self, text: str) -> None:
+        self._prompt.show([("class:note", text), ("", "\n")])
+
+    def _internal_error(self, error: Exception) -> None:
+        if os.environ.get("QUEUECTL_DEBUG"):
+            import traceback
+
+            traceback.print_exception(error)
+        detail = " ".join(str(error).split())
+        self._prompt.show([("class:error", f"internal error: {type(error).__name__}: {detail}"), ("", "\n")])
+
+    # ---- what commands ask of a session -------------------------------------------------------
+
+    def _confirm(self, question: str) -> bool:
+        self._end_report()
+        terminal.flush()
+        try:
+            return self._prompt.ask(f"{question} [y/n]", {"y": "yes", "n": "no"}) == "y"
+        except EOFError:
+            return False
+
+    def _progress(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._reported < REPORT or terminal.is_dumb():
+            return
+        self._reported = now
+        of = f" of {total:,}" if total else ""
+        sys.stderr.write(f"\r{done:,}{of} jobs\x1b[K")
+        sys.stderr.flush()
+
+    def _end_report(self) -> None:
+        if self._reported:
+            self._reported = 0.0
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        self._prompt.ring()
+
+    def _end(self, number: int) -> None:
+        """Leave because of a signal: raised here, or by the prompt that is being edited."""
+        self._prompt.end(terminal.Terminated(number))
+
+    def _leave(self) -> bool:
+        """Return whether the shell may end now."""
+        from queuectl.shell.leaving import Leaving
+
+        self._context.leaving = False
+        host = self._context.running_host
+        if host is None:
+            return True
+        return Leaving(self._prompt, host, asks=terminal.alive()).run()
+
+    def _close(self) -> None:
+        """Let go of everything; jobs that still run here are stopped and handed back."""
+        self._known.stop()
+        self._notices.stop()
+        if not terminal.alive():
+            terminal.let_go()
+        host = self._context.running_host
+        if host is not None and not host.join(0):
+            from queuectl.shell.leaving import Leaving
+
+            Leaving(self._prompt, host, asks=False).run()
+        self._context.close(now=True)
+
+
+def _load_colours() -> None:
+    from queuectl.shell.lexer import load_pygments
+
+    load_pygments()

@@ -1,0 +1,46 @@
+"""Colours, all of the sixteen that a terminal's own theme defines."""
+
+from __future__ import annotations
+
+from prompt_toolkit.styles import Style
+
+STYLE = Style.from_dict({
+    "prompt": "bold ansigreen",
+    "continuation": "ansibrightblack",
+    "auto-suggestion": "ansibrightblack",
+    "word.command": "bold",
+    "word.flag": "ansicyan",
+    "word.value": "",
+    "word.comment": "ansibrightblack",
+    "word.error": "ansired underline",
+    "pygments.keyword": "ansiblue",
+    "pygments.name.builtin": "ansiblue",
+    "pygments.name.variable": "ansimagenta",
+    "pygments.name.tag": "ansicyan",
+    "pygments.literal.string": "ansigreen",
+    "pygments.literal.number": "ansimagenta",
+    "pygments.operator": "ansiyellow",
+    "pygments.comment": "ansibrightblack",
+    "pygments.error": "ansired underline",
+    "bottom-toolbar": "noreverse",
+    "bottom-toolbar.text": "noreverse",
+    "toolbar.pending": "",
+    "toolbar.processing": "ansicyan",
+    "toolbar.completed": "ansigreen",
+    "toolbar.failed": "ansiyellow",
+    "toolbar.dead": "ansired",
+    "toolbar.cancelled": "ansibrightblack",
+    "toolbar.none": "ansibrightblack",
+    "toolbar.workers": "bold",
+    "toolbar.store": "ansibrightblack",
+    "toolbar.trouble": "reverse ansired",
+    "toolbar.hint": "ansiyellow",
+    "notice.completed": "ansigreen",
+    "notice.failed": "ansiyellow",
+    "notice.dead": "ansired",
+    "notice.cancelled": "ansibrightblack",
+    "notice.handed-back": "ansiyellow",
+    "question": "bold",
+    "error": "ansired",
+    "note": "ansibrightblack",
+})  # fmt: skip

@@ -1,0 +1,167 @@
+"""The terminal between prompts: its size, its modes, the signals that end a shell, output."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import termios
+from contextlib import contextmanager
+
+from queuectl.commands.context import Screen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_STDIN, _STDOUT = 0, 1
+CTRL_D = b"\x04"
+
+
+class Terminated(SystemExit):
+    """A signal says that the shell must end. A SystemExit, which asyncio lets through."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+def screen() -> Screen:
+    """Return the size of the terminal as it is now."""
+    try:
+        size = os.get_terminal_size(_STDOUT)
+    except OSError:
+        return Screen(terminal=True)
+    return Screen(True, size.columns or 80, size.lines or 24)
+
+
+def is_dumb() -> bool:
+    """Whether the terminal cannot move its cursor."""
+    return os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
+
+
+def alive() -> bool:
+    """Whether there is still a terminal to talk to."""
+    try:
+        termios.tcgetattr(_STDIN)
+    except (termios.error, OSError):
+        return False
+    return True
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what is typed meanwhile for the next prompt instead of showing it in between.
+
+    Signals of the keyboard still work.
+    """
+    try:
+        before = termios.tcgetattr(_STDIN)
+    except (termios.error, OSError):
+        yield
+        return
+    silent = list(before)
+    silent[3] &= ~(termios.ECHO | termios.ICANON)
+    _set(silent)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+@contextmanager
+def as_found() -> Iterator[None]:
+    """Give the terminal to a program in its present modes; bring them back afterwards.
+
+    Signals of the keyboard are the program's: it is in the same foreground process group. Ctrl-Z
+    stops neither, since a host whose workers stand still would be taken for dead.
+    """
+    try:
+        before = termios.tcgetattr(_STDIN)
+    except (termios.error, OSError):
+        before = None
+    # a handler, unlike SIG_IGN, is not inherited by what is executed
+    handlers = [(number, signal.signal(number, _ignore)) for number in (signal.SIGINT, signal.SIGQUIT)]
+    handlers.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, signal.SIG_IGN)))
+    try:
+        yield
+    finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        if before is not None:
+            _set(before)
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+def _set(attributes: list[object]) -> None:
+    try:
+        termios.tcsetattr(_STDIN, termios.TCSANOW, attributes)  # type: ignore[arg-type]
+    except (termios.error, OSError):
+        pass
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[int], None]) -> Iterator[None]:
+    """Call `end` for the first SIGTERM or SIGHUP, in the main thread; Ctrl-Z does nothing.
+
+    A SIGHUP that is ignored already (nohup) stays so.
+    """
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    called = False
+
+    def handle(number: int, _: object) -> None:
+        nonlocal called
+        if not called:
+            called = True
+            end(number)
+
+    before = [(number, signal.signal(number, handle)) for number in numbers]
+    before.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, _ignore)))
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def key(seconds: float) -> bytes:
+    """Return what is typed within some time, empty when nothing is. For quiet terminals."""
+    ready, _, _ = select.select([_STDIN], [], [], seconds)
+    return os.read(_STDIN, 64) if ready else b""
+
+
+def write(pieces: Iterator[tuple[int, bytes]]) -> None:
+    """Write (1 or 2 for stdout or stderr, bytes) in that order."""
+    for descriptor, data in pieces:
+        file = sys.stdout.buffer if descriptor == _STDOUT else sys.stderr.buffer
+        other = sys.stderr.buffer if descriptor == _STDOUT else sys.stdout.buffer
+        other.flush()
+        file.write(data)
+    flush()
+
+
+def flush() -> None:
+    """Send what is buffered."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def fresh_line(width: int) -> None:
+    """Go to the beginning of a line, after output that may not have ended one.
+
+    As zsh does it: a row of blanks wraps to the next line unless it began at the first column.
+    """
+    if not is_dumb():
+        sys.stdout.write(f"{' ' * (width - 1)}\r\x1b[K")
+        sys.stdout.flush()
+
+
+def let_go() -> None:
+    """Write to nowhere from now on: the terminal is gone."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (_STDIN, _STDOUT, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,1 @@
+"""Whole processes, used as people use them."""

@@ -1,0 +1,1 @@
+"""How fast it is, in ratios: `python -m tests.benchmarks` (docs/reference/benchmarks.md)."""
