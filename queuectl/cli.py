@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from queuectl.script import Line
     from queuectl.store.base import Store
 
+#: seconds between two reports of progress
+PROGRESS_EVERY = 0.1
 #: what a shell reports for a process that SIGPIPE ended
 EXIT_PIPE = 128 + 13
 
@@ -117,8 +119,9 @@ def read_options(argv: Sequence[str]) -> Options:
             from queuectl.errors import did_you_mean
 
             known = ("--store", "--json", "-c", "--keep-going", "--version", "--help")
-            hint = did_you_mean(name, known) or "; flags of a command follow it"
-            raise UsageError(f"no flag {name}{hint}")
+            raise UsageError(
+                f"no flag {name}{did_you_mean(name, known)}; flags of a command follow it"
+            )
     if lines and words:
         raise UsageError(f"-c and a command: put {' '.join(words)!r} in a -c of its own")
     wants = "version" if "--version" in flags else "help" if "--help" in flags else ""
@@ -245,7 +248,27 @@ def make_context(options: Options, *, mode: str, stdin_free: bool) -> Context:
         screen=screen,
         stdin=sys.stdin.buffer if stdin_free and sys.stdin is not None else None,
         confirm=_ask if terminal and os.isatty(0) and stdin_free else None,
+        progress=_Progress() if terminal and os.isatty(2) else None,
     )
+
+
+class _Progress:
+    """Rewrites one line on the terminal with how much has been done."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def __call__(self, done: int, of: int) -> None:
+        import time
+
+        now = time.monotonic()
+        if done >= of > 0:
+            sys.stderr.write("\r\x1b[K")
+        elif now - self._told > PROGRESS_EVERY:
+            self._told = now
+            much = f"{done:,} of about {of:,} jobs" if of else f"{done:,} jobs"
+            sys.stderr.write(f"\r\x1b[K{much}")
+        sys.stderr.flush()
 
 
 def _open(options: Options) -> Store:
@@ -314,5 +337,3 @@ def _internal_error(error: Exception) -> int:
     detail = " ".join(str(error).split())
     sys.stderr.write(f"queuectl: internal error: {type(error).__name__}: {detail}\n")
     return EXIT_FAILED
-
-

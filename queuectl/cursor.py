@@ -127,7 +127,9 @@ def _expected_argument(
         param = command.flag(name)
         if param is None or param.kind != OPTION:
             return Expected(NOTHING, start, prefix, quote, command)
-        return Expected(A_VALUE, *_piece(param, start + len(name) + 1, value), quote, command, param=param)
+        return Expected(
+            A_VALUE, *_piece(param, start + len(name) + 1, value), quote, command, param=param
+        )
     used = {token.param for token in before.tokens if token.kind == FLAG_WORD}
     flags = () if before.flags_ended else tuple(
         param for param in command.flags if param.repeat or param not in used
@@ -164,4 +166,3 @@ def _next_place(command: Command, before: Reading) -> Param | None:
                 return param
             filled -= 1
     return None
-

@@ -108,11 +108,13 @@ class Reader:
             if len(record) < MARK.size:
                 break
             end, stream, at = _read_mark(record)
-            end = min(end, size)
+            if end > size:
+                # written since: data comes before its mark, so now it is all there
+                size = source.size()
             if self._stream in (None, stream):
-                found += self._take(source, Piece(stream, at, b""), min(end, until))
+                found += self._take(source, Piece(stream, at, b""), min(end, size, until))
             else:
-                self.offset = max(self.offset, end)
+                self.offset = max(self.offset, min(end, size))
             if self.offset < end:
                 break
             self._next_mark += 1

@@ -15,7 +15,7 @@ from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, Outcome
 from queuectl.orphans import become_subreaper, reap_orphans
 from queuectl.plan import ERROR_FILE_VARIABLE, Plan, account_env, plan_for
 from queuectl.proctree import end_survivors, pid_start
-from queuectl.spawn import spawn
+from queuectl.spawn import restore_signals, spawn
 from queuectl.supervise import Supervisor
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Control", "Plan", "account_env", "become_subreaper", "end_survivors", "pid_start", "plan_for",
-    "reap_orphans", "run",
+    "reap_orphans", "restore_signals", "run",
 ]  # fmt: skip
 
 MESSAGE_LIMIT = 1024

@@ -279,4 +279,3 @@ def _unknown(index: Index, word: str, source: LineSource | WordsSource) -> str:
     if source.from_argv:
         return f"no command {word!r}{hint}; queue it: queuectl enqueue {word}; jobs: queuectl list"
     return f"no command {word!r}{hint}; run it now: !{word}; queue it: enqueue {word}; jobs: list"
-

@@ -33,9 +33,7 @@ class Look(Record):
     colour: bool = False
 
 
-def look_for(
-    *, json: bool, terminal: bool, width: int, environ: Mapping[str, str]
-) -> Look:
+def look_for(*, json: bool, terminal: bool, width: int, environ: Mapping[str, str]) -> Look:
     """Return the look for a place; colour only on terminals, and not against NO_COLOR."""
     plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
     return Look(json, terminal, width, terminal and not plain)
@@ -186,7 +184,10 @@ def _fitted(table: Table, look: Look) -> str:
     for row in rows:
         cells = zip(row, widths, columns, strict=True)
         shown.append(
-            [_style(cut(cell, width), (of.styles or {}).get(cell), look) for cell, width, of in cells]
+            [
+                _style(cut(cell, width), (of.styles or {}).get(cell), look)
+                for cell, width, of in cells
+            ]
         )
     text: str = tabulate(
         shown,
@@ -207,7 +208,9 @@ def _widths(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int
             widths[at] = max(widths[at], width_of(cell))
     over = sum(widths) + _GAP * (len(widths) - 1) - width
     while over > 0:
-        elastic = [at for at, column in enumerate(columns) if column.elastic and widths[at] > _NARROWEST]
+        elastic = [
+            at for at, column in enumerate(columns) if column.elastic and widths[at] > _NARROWEST
+        ]
         if not elastic:
             break
         widest = max(elastic, key=lambda at: widths[at])

@@ -179,7 +179,7 @@ def _read_line(setting: Setting, text: str) -> Value:
 
 
 def _read_endings(setting: Setting, text: str) -> Value:
-    from queuectl.retry import parse_endings
+    from queuectl.endings import parse_endings
 
     parse_endings(text, setting.name)
     return text

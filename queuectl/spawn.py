@@ -52,6 +52,25 @@ class Child:
         self.stdin = self.stdout = self.stderr = self.exit_fd = -1
 
 
+def restore_signals() -> None:
+    """Let jobs have the default actions of signals that this process was started to ignore.
+
+    An ignored signal, as under nohup or in a shell's background, stays ignored after exec, a
+    handled one does not; so these get a handler that does nothing. With SIGCHLD ignored, children
+    would vanish with their exit status. Main thread only; call it before the first attempt.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM,
+                   signal.SIGUSR1, signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):  # fmt: skip
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, _ignore)
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Do nothing."""
+
+
 _null = -1
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "quick",
     max_examples=60,
-    stateful_step_count=30,
+    stateful_step_count=50,
     deadline=None,
     derandomize=True,
     database=None,

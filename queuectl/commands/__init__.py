@@ -17,36 +17,41 @@ _FILTERS = (
     Param("exit", OPTION, "only jobs whose last attempt exited with this code", type="int", metavar="CODE"),
 )  # fmt: skip
 _YES = Param("yes", FLAG, "do not ask", short="-y")
+#: flags of a job, when it is enqueued and when it is edited
+_JOB = (
+    Param("queue", OPTION, "the queue to put it in", completer="queues", short="-q"),
+    Param("name", OPTION, "a name, unique among the jobs that are not finished", short="-n"),
+    Param("priority", OPTION, "higher runs first", type="int", metavar="N", short="-p"),
+    Param("max_retries", OPTION, "retries after the first attempt", metavar="N"),
+    Param("backoff_base", OPTION, "a retry waits base ** attempts seconds", metavar="BASE"),
+    Param("backoff_max", OPTION, "the longest wait before a retry", metavar="TIME"),
+    Param("jitter", OPTION, "random share of each wait, 0 to 1", metavar="SHARE"),
+    Param("timeout", OPTION, "end an attempt that runs longer", metavar="TIME"),
+    Param("idle_timeout", OPTION, "end an attempt that writes nothing for so long", metavar="TIME"),
+    Param("kill_grace", OPTION, "time between SIGTERM and SIGKILL", metavar="TIME"),
+    Param("retry_on", OPTION, "retry only after these: 75,100-110, signals, timeout, lost", metavar="ENDINGS"),
+    Param("no_retry_on", OPTION, "never retry after these", metavar="ENDINGS"),
+    Param("on_success", OPTION, "command to enqueue when it has completed", metavar="COMMAND"),
+    Param("on_failure", OPTION, "command to enqueue when an attempt has failed", metavar="COMMAND"),
+    Param("on_dead", OPTION, "command to enqueue when it is dead", metavar="COMMAND"),
+    Param("merge", FLAG, "one stream for stdout and stderr, in the exact order"),
+    Param("interactive", FLAG, "keep its standard input open for `send`"),
+    Param("leave_children", FLAG, "spare what it leaves running"),
+    Param("output_limit", OPTION, "output kept of one attempt", metavar="SIZE"),
+    Param("delay", OPTION, "not before this long from now", type="duration", metavar="TIME"),
+    Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00", metavar="WHEN"),
+    Param("cwd", OPTION, "directory to run in", completer="directories", metavar="DIR"),
+    Param("env", OPTION, "set a variable; NAME alone copies its value now", metavar="NAME[=VALUE]", repeat=True, short="-e"),
+    Param("stdin", OPTION, "a file to feed it on standard input", completer="files", metavar="FILE"),
+    Param("shell", OPTION, "the shell that runs the command line", completer="files", metavar="PATH"),
+)  # fmt: skip
 
 TABLE: tuple[Command, ...] = (
     Command(
         ("enqueue",), "add a job", "queuectl.commands.jobs:enqueue",
         (
-            Param("queue", OPTION, "the queue to put it in", completer="queues", short="-q"),
-            Param("name", OPTION, "a name, unique among the jobs that are not finished", short="-n"),
-            Param("priority", OPTION, "higher runs first", type="int", metavar="N", short="-p"),
-            Param("max_retries", OPTION, "retries after the first attempt", metavar="N"),
-            Param("backoff_base", OPTION, "a retry waits base ** attempts seconds", metavar="BASE"),
-            Param("backoff_max", OPTION, "the longest wait before a retry", metavar="TIME"),
-            Param("jitter", OPTION, "random share of each wait, 0 to 1", metavar="SHARE"),
-            Param("timeout", OPTION, "end an attempt that runs longer", metavar="TIME"),
-            Param("idle_timeout", OPTION, "end an attempt that writes nothing for so long", metavar="TIME"),
-            Param("kill_grace", OPTION, "time between SIGTERM and SIGKILL", metavar="TIME"),
-            Param("retry_on", OPTION, "retry only after these: 75,100-110, signals, timeout, lost", metavar="ENDINGS"),
-            Param("no_retry_on", OPTION, "never retry after these", metavar="ENDINGS"),
-            Param("on_success", OPTION, "command to enqueue when it has completed", metavar="COMMAND"),
-            Param("on_failure", OPTION, "command to enqueue when an attempt has failed", metavar="COMMAND"),
-            Param("on_dead", OPTION, "command to enqueue when it is dead", metavar="COMMAND"),
-            Param("merge", FLAG, "one stream for stdout and stderr, in the exact order"),
-            Param("leave_children", FLAG, "spare what it leaves running"),
+            *_JOB,
             Param("paused", FLAG, "hold it until `resume`"),
-            Param("output_limit", OPTION, "output kept of one attempt", metavar="SIZE"),
-            Param("delay", OPTION, "not before this long from now", type="duration", metavar="TIME"),
-            Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00", metavar="WHEN"),
-            Param("cwd", OPTION, "directory to run in", completer="directories", metavar="DIR"),
-            Param("env", OPTION, "set a variable; NAME alone copies its value now", metavar="NAME[=VALUE]", repeat=True, short="-e"),
-            Param("stdin", OPTION, "a file to feed it on standard input", completer="files", metavar="FILE"),
-            Param("shell", OPTION, "the shell that runs the command line", completer="files", metavar="PATH"),
             Param("no_shell", FLAG, "run the program directly, its words as they are"),
             Param("from", OPTION, "enqueue every line of a file; - is standard input", completer="files", metavar="FILE"),
             Param("keep_going", FLAG, "with many lines: skip bad ones"),
@@ -78,6 +83,10 @@ TABLE: tuple[Command, ...] = (
         examples=("list --state pending", "list failed,dead", "list --since 2h --queue gpu"),
     ),
     Command(
+        ("why",), "say why jobs are not running", "queuectl.commands.why:why", (*_FILTERS, _WHICH), topic=_LOOK,
+        description="Without a selection: the last job.", examples=("why 3", "why failed"),
+    ),
+    Command(
         ("wait",), "wait until jobs have ended, telling each change", "queuectl.commands.waiting:wait",
         (
             Param("for", OPTION, "until they are in this state", type="states", completer="states", metavar="STATE"),
@@ -96,6 +105,7 @@ TABLE: tuple[Command, ...] = (
             Param("merged", FLAG, "both on standard output, in the order they came"),
             Param("attempt", OPTION, "of this attempt instead of the newest", type="count", metavar="N"),
             Param("tail", OPTION, "only the last N lines", type="size", metavar="N"),
+            Param("follow", FLAG, "go on while it writes, until the job has ended", short="-f"),
             Param("which", POSITIONAL, "the job; the last one by default", metavar="JOB", completer="job-ids", nargs="?"),
         ),
         aliases=("log", "logs"), topic=_LOOK, examples=("output 3", "output last --tail 20", "output 3 --attempt 1"),
@@ -109,6 +119,39 @@ TABLE: tuple[Command, ...] = (
     Command(
         ("resume",), "let paused jobs go on", "queuectl.commands.acting:resume",
         (*_FILTERS, _WHICH), aliases=("release",), topic=_END, mutates=True, examples=("resume 3", "resume all"),
+    ),
+    Command(
+        ("edit",), "change jobs that are not running", "queuectl.commands.steering:edit",
+        (
+            Param("command", OPTION, "the new command line", metavar="LINE"), *_JOB,
+            _WHICH._replace(help="ids, ranges and names", nargs="+"),
+        ),
+        topic=_END, mutates=True, examples=("edit 3 --priority 5", "edit 3-5 --command 'make -j4' --timeout 10m"),
+    ),
+    Command(
+        ("move",), "put waiting jobs into another queue, or first or last", "queuectl.commands.steering:move",
+        (
+            Param("to", OPTION, "into this queue", metavar="QUEUE", completer="queues"),
+            Param("first", FLAG, "before all that waits in their queue"),
+            Param("last", FLAG, "behind all that waits in their queue"),
+            *_FILTERS, _WHICH,
+        ),
+        topic=_END, mutates=True, examples=("move 3 --first", "move failed --to slow"),
+    ),
+    Command(
+        ("signal",), "send a signal to running jobs", "queuectl.commands.steering:send_signal",
+        (*_FILTERS, Param("signal", POSITIONAL, "TERM, SIGUSR1, 15 …", metavar="NAME", completer="signals"), _WHICH),
+        topic=_END, mutates=True, description="Only delivers it: a job that ends of it has failed like any other.",
+        examples=("signal USR1 3",),
+    ),
+    Command(
+        ("send",), "write a line to the standard input of a running job", "queuectl.commands.steering:send",
+        (
+            Param("no_newline", FLAG, "without a newline at the end"),
+            Param("job", POSITIONAL, "the job", metavar="JOB", completer="job-ids"),
+            Param("text", POSITIONAL, "what to write", metavar="TEXT", nargs="*"),
+        ),
+        topic=_END, mutates=True, description="For jobs enqueued with --interactive.", examples=("send 3 yes",),
     ),
     Command(
         ("cancel",), "end jobs for good; they stay listed", "queuectl.commands.acting:cancel",

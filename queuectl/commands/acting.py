@@ -113,9 +113,7 @@ def _states(verb: Verb, chosen: Selection) -> tuple[State, ...]:
     return verb.possible if wide else verb.nature
 
 
-def _ask(
-    ctx: Context, args: Args, verb: Verb, chosen: Selection, written: Sequence[int]
-) -> None:
+def _ask(ctx: Context, args: Args, verb: Verb, chosen: Selection, written: Sequence[int]) -> None:
     """Ask before many jobs are touched. Raises UsageError without anybody to ask, Refused on no."""
     if not verb.destructive or args.yes:
         return
@@ -183,7 +181,7 @@ def _gather(
 
 
 def _done(verb: Verb, change: Changed) -> str:
-    if verb.name == "cancel" and change.state == PROCESSING:
+    if verb.name == "cancel" and change.state != CANCELLED:
         return "is being stopped"
     if verb.name == "retry":
         return "is due now" if change.state == FAILED else "starts afresh"

@@ -68,7 +68,9 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
     if "name" in maker.flags:
         raise UsageError("enqueue: --name is for one job; in a file give each its own, as JSON")
     with _open(ctx, path) as source:
-        tally = _keep_going(ctx, maker, source) if args.keep_going else _all_or_none(ctx, maker, source)
+        tally = (
+            _keep_going(ctx, maker, source) if args.keep_going else _all_or_none(ctx, maker, source)
+        )
     return _answer(ctx, args, tally)
 
 
@@ -104,8 +106,8 @@ def _add_all(ctx: Context, store: Store, maker: Maker, file: BinaryIO) -> _Tally
             except QueuectlError as error:
                 raise _blamed(store, maker, lines, start, error) from None
             done += size
-            if ctx.progress is not None:
-                ctx.progress(done, total)
+            if ctx.progress is not None and done:
+                ctx.progress(tally.jobs, tally.jobs * total // done)
     return tally
 
 
@@ -166,6 +168,8 @@ def _keep_going(ctx: Context, maker: Maker, source: BinaryIO) -> _Tally:
         _add_good(ctx, good, tally)
         if ctx.progress is not None:
             ctx.progress(tally.jobs, 0)
+    if ctx.progress is not None:
+        ctx.progress(tally.jobs, tally.jobs)
     return tally
 
 
@@ -235,7 +239,12 @@ def _answer(ctx: Context, args: Args, tally: _Tally) -> Result:
     if tally.ranges:
         ctx.last_id = tally.ranges[-1][1]
     spans = [f"{first}-{last}" if last > first else str(first) for first, last in tally.ranges]
-    data = {"enqueued": tally.jobs, "ids": spans, "problems": tally.problems, "bad_lines": tally.bad}
+    data = {
+        "enqueued": tally.jobs,
+        "ids": spans,
+        "problems": tally.problems,
+        "bad_lines": tally.bad,
+    }
     notes = list(tally.problems)
     if tally.bad > len(notes):
         notes.append(f"{tally.bad - len(notes)} more lines are bad")
@@ -253,5 +262,3 @@ def _answer(ctx: Context, args: Args, tally: _Tally) -> Result:
 def maker_queue(args: Args) -> str:
     """Return the queue most of the lines went to."""
     return args.queue or "default"
-
-

@@ -46,7 +46,8 @@ class Context:
         """Open nothing yet.
 
         `stdin` is what `enqueue -` reads, None when it is taken; `confirm` asks a person, None
-        when there is nobody to ask; `progress` hears (done, of) while many jobs are enqueued; `on_settled`
+        when there is nobody to ask; `progress` hears (jobs so far, about how many there are
+        or 0) while many are enqueued; `on_settled`
         hears on the pump's thread how each job of this process's workers ended.
         """
         self._open_store = open_store
@@ -110,7 +111,9 @@ class Context:
             except OSError:
                 from queuectl.errors import Refused
 
-                raise Refused("the current directory does not exist any more: cd to another") from None
+                raise Refused(
+                    "the current directory does not exist any more: cd to another"
+                ) from None
         return self._cwd
 
     @cwd.setter

@@ -27,7 +27,11 @@ def list_dead(ctx: Context, args: Args) -> Result:
 def retry(ctx: Context, args: Args) -> Result:
     """Run `dlq retry`."""
     verb = acting.Verb(
-        "retry", "to be run again", lambda store, ids: _if_dead(store, ids, store.retry), (DEAD,), (DEAD,)
+        "retry",
+        "to be run again",
+        lambda store, ids: _if_dead(store, ids, store.retry),
+        (DEAD,),
+        (DEAD,),
     )
     return acting.act(ctx, args, verb, _chosen(ctx, args))
 

@@ -26,13 +26,16 @@ STDIN_LIMIT = 16 * 1024 * 1024
 class Maker:
     """Makes jobs out of lines, all with the same flags."""
 
-    def __init__(self, ctx: Context, args: Args) -> None:
-        """Read the flags. Raises UsageError."""
+    def __init__(self, ctx: Context, args: Args, *, capture: bool = True) -> None:
+        """Read the flags. Raises UsageError.
+
+        `capture` takes variables by the setting env-capture beside those of --env.
+        """
         self.ctx = ctx
-        self.no_shell: bool = args.no_shell
+        self.no_shell: bool = getattr(args, "no_shell", False)
         #: what flags say, as fields of NewJob
         self.flags = _from_flags(ctx, args)
-        self.env = _environment(ctx, args.env)
+        self.env = _environment(ctx, args.env, captured(ctx) if capture else {})
         self._rest: tuple[object, ...] | None = None
 
     def from_tail(self, tail: Tail) -> NewJob:
@@ -61,9 +64,7 @@ class Maker:
                     f"{line!r} selects jobs and is no command: `retry {line}` runs them again;"
                     f" for a program of that name: enqueue -- {line}"
                 )
-        _check_text("the command", line)
-        if not line.strip():
-            raise UsageError("the command is empty")
+        check_command(line)
         if self.no_shell:
             return self.make(_split(line))
         # all but the command is the same for every line of a file
@@ -100,6 +101,13 @@ def _split(line: str) -> Fields:
     return {"command": words[0], "args": tuple(words[1:]), "shell": False}
 
 
+def check_command(line: str) -> None:
+    """Raise UsageError for a command line that is empty or cannot be passed on."""
+    _check_text("the command", line)
+    if not line.strip():
+        raise UsageError("the command is empty")
+
+
 def _check_text(what: str, *texts: str) -> None:
     for text in texts:
         if "\0" in text:
@@ -114,10 +122,10 @@ def _from_flags(ctx: Context, args: Args) -> Fields:
     if args.name is not None:
         fields["name"] = check_name(args.name)
     if args.shell is not None:
-        if args.no_shell:
+        if getattr(args, "no_shell", False):
             raise UsageError("enqueue: --shell and --no-shell exclude each other")
         fields["shell"] = True
-    if args.paused:
+    if getattr(args, "paused", False):
         fields["paused"] = True
     if args.delay is not None or args.at is not None:
         fields["due_at"] = due_time(ctx, args.delay, args.at)
@@ -133,7 +141,7 @@ def _policy(args: Args) -> dict[str, str]:
     policy = {}
     for name in PER_JOB:
         value = getattr(args, name.replace("-", "_"), None)
-        if value:
+        if value is not None and value is not False:
             policy[name] = canonical(BY_NAME[name], "on" if value is True else value)
     return policy
 
@@ -169,13 +177,14 @@ def _stdin(ctx: Context, path: str) -> bytes:
             raise UsageError(f"--stdin {path}: {error.strerror}") from None
     if len(data) > STDIN_LIMIT:
         limit = STDIN_LIMIT // 1024**2
-        raise UsageError(f"--stdin {path}: more than {limit} MiB; let the job read it: COMMAND < FILE")
+        raise UsageError(
+            f"--stdin {path}: more than {limit} MiB; let the job read it: COMMAND < FILE"
+        )
     return data
 
 
-def _environment(ctx: Context, given: list[str]) -> Mapping[str, str]:
-    """Return what is captured now and what `--env` adds."""
-    env = captured(ctx)
+def _environment(ctx: Context, given: list[str], env: Mapping[str, str]) -> Mapping[str, str]:
+    """Return an environment with what `--env` adds."""
     if not given:
         return env
     added = dict(env)

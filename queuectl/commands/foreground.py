@@ -17,65 +17,88 @@ if TYPE_CHECKING:
     from queuectl.worker import WorkerHost
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: what the thread that waits for the workers writes among the numbers of signals
+_ENDED = 0
 #: seconds between looks whether anything is left: short while jobs end, long while nothing moves
 _QUICK, _SLOW = 0.02, 0.5
+_NAMED = 20
 
 
-def work(ctx: Context, host: WorkerHost, queues: tuple[str, ...], *, until_empty: bool) -> Result:
-    """Wait for the workers to end. A first signal drains them, a second stops the jobs."""
-    # written to by signal handlers and by the thread that waits: no handler ever takes a lock
-    wake_out, wake_in = os.pipe()
-    os.set_blocking(wake_in, False)
-    before = [signal.signal(number, lambda *_: None) for number in _SIGNALS]
-    before_fd = signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
+class Foreground:
+    """Stays until the workers have ended. A first signal drains them, a second stops their jobs."""
 
-    def tell_the_end() -> None:
-        host.join()
-        os.write(wake_in, b"\0")
+    def __init__(
+        self, ctx: Context, host: WorkerHost, queues: tuple[str, ...], *, until_empty: bool
+    ) -> None:
+        """Take over the signals of this process."""
+        self._ctx = ctx
+        self._host = host
+        self._queues = queues
+        self._until_empty = until_empty
+        self._signals = 0
+        # written to by signal handlers and by the thread that waits: no handler ever takes a lock
+        self._wake, self._bell = os.pipe()
+        os.set_blocking(self._bell, False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+        threading.Thread(target=self._tell_the_end, name="end-of-workers", daemon=True).start()
 
-    threading.Thread(target=tell_the_end, name="end-of-workers", daemon=True).start()
-    try:
-        return _watch(ctx, host, queues, wake_out, until_empty=until_empty)
-    finally:
-        signal.set_wakeup_fd(before_fd)
-        for number, handler in zip(_SIGNALS, before, strict=True):
-            signal.signal(number, handler)
+    def _tell_the_end(self) -> None:
+        self._host.join()
+        os.write(self._bell, bytes((_ENDED,)))
 
+    def stay(self) -> Result:
+        """Wait for the end, or for a signal; then say what happens and go on waiting."""
+        pause = _QUICK
+        left = -1
+        while True:
+            wait = pause if self._until_empty else None
+            if select.select([self._wake], [], [], wait)[0]:
+                said = os.read(self._wake, 64)
+                return self._end() if _ENDED in said else self._heed(said)
+            before, left = left, self._left()
+            if not left:
+                self._host.stop()
+                self._until_empty = False
+            pause = _QUICK if left != before else min(_SLOW, pause * 1.5)
 
-def _watch(
-    ctx: Context, host: WorkerHost, queues: tuple[str, ...], wake: int, *, until_empty: bool
-) -> Result:
-    signals = 0
-    pause = _QUICK
-    known: object = None
-    while True:
-        ready, _, _ = select.select([wake], [], [], pause if until_empty and not signals else None)
-        if ready:
-            said = os.read(wake, 64)
-            if 0 in said:
-                return _ended(signals)
-            signals += len(said)
-            host.stop(now=signals > 1)
-            continue
-        left = _left(ctx, queues)
-        if not left:
-            host.stop()
-            until_empty = False
-        pause = _QUICK if left != known else min(_SLOW, pause * 1.5)
-        known = left
+    def _heed(self, said: bytes) -> Result:
+        """Drain at the first signal, stop at the second."""
+        self._signals += len(said)
+        self._until_empty = False
+        now = self._signals > 1
+        ids = sorted(claim.job_id for claim in self._host.stop(now=now))
+        if not ids or signal.SIGHUP in said:
+            # nothing to wait for, or nobody to tell
+            return Result(then=self.stay)
+        named = ", ".join(map(str, ids[:_NAMED])) + (", …" if len(ids) > _NAMED else "")
+        jobs = f"{'job' if len(ids) == 1 else 'jobs'} {named}"
+        text = f"ending {jobs}" if now else f"finishing {jobs}; once more to hand back instead"
+        return Result(notes=(text,), then=self.stay)
 
+    def _end(self) -> Result:
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return (
+            say(f"workers ended after {plural(self._signals, 'signal')}")
+            if self._signals
+            else Result()
+        )
 
-def _left(ctx: Context, queues: tuple[str, ...]) -> int:
-    """Return how many jobs can still run: held ones, and those of paused queues, cannot."""
-    closed = {queue.name for queue in ctx.store.queues() if queue.paused}
-    names = queues or tuple(queue.name for queue in ctx.store.queues())
-    open_queues = tuple(name for name in names if name not in closed)
-    if not open_queues:
-        return 0
-    return ctx.store.count(Filter(states=(PENDING, FAILED, PROCESSING), queues=open_queues))
-
-
-def _ended(signals: int) -> Result:
-    if not signals:
-        return say("no workers left")
-    return say(f"workers ended after {plural(signals, 'signal')}")
+    def _left(self) -> int:
+        """Return how many jobs can still run: those of paused queues cannot, nor those on hold."""
+        queues = self._ctx.store.queues()
+        names = self._queues or tuple(queue.name for queue in queues)
+        closed = {queue.name for queue in queues if queue.paused}
+        takes = tuple(name for name in names if name not in closed)
+        if not takes:
+            return 0
+        waiting = Filter(states=(PENDING, FAILED, PROCESSING), queues=takes)
+        left = self._ctx.store.count(waiting)
+        # counters do not know of jobs on hold; look at jobs only when few are left
+        if 0 < left <= _NAMED:
+            return self._ctx.store.count(waiting._replace(paused=False))
+        return left

@@ -95,5 +95,3 @@ def _data(command: Command) -> dict[str, object]:
         "parameters": [{"name": name.strip(), "help": text} for name, text in _parameters(command)],
         "examples": list(command.examples),
     }
-
-

@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 _PROGRAM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-@%,:")
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 #: words that a POSIX shell knows itself (XCU 2.4, 2.14 and usual built-ins)
-_BUILT_IN = frozenset(
-    [".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "done", "echo", "elif", "else", "esac", "eval", "exec", "exit", "export", "false", "fg", "fi", "for", "function", "getopts", "hash", "if", "in", "jobs", "kill", "let", "local", "printf", "pwd", "read", "readonly", "return", "select", "set", "shift", "source", "test", "then", "time", "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while"]
-)
+_BUILT_IN = frozenset((
+    ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "done",
+    "echo", "elif", "else", "esac", "eval", "exec", "exit", "export", "false", "fg", "fi", "for",
+    "function", "getopts", "hash", "if", "in", "jobs", "kill", "let", "local", "printf", "pwd",
+    "read", "readonly", "return", "select", "set", "shift", "source", "test", "then", "time",
+    "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset", "until", "wait",
+    "while",
+))  # fmt: skip
 #: variables that every job has, whatever is captured
-_ALWAYS = frozenset(["HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "PWD", "OLDPWD", "PPID", "IFS", "OPTIND"])
+_ALWAYS = frozenset((
+    "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "PWD", "OLDPWD", "PPID", "IFS", "OPTIND",
+))  # fmt: skip
 
 
-def remarks(
-    new: NewJob, environ: Mapping[str, str], memo: dict[object, object]
-) -> Iterator[str]:
+def remarks(new: NewJob, environ: Mapping[str, str], memo: dict[object, object]) -> Iterator[str]:
     """Yield what there is to say about a job before it runs. `memo` remembers programs."""
     in_shell = new.shell if new.shell is not None else not new.args
     program = _first_word(new.command) if in_shell else new.command

@@ -83,7 +83,9 @@ def no_workers(ctx: Context, queue: str) -> Iterator[str]:
     if not hosts:
         yield from ctx.once(NO_WORKERS)
     elif not any(not host.queues or queue in host.queues for host in hosts):
-        remark = f"no worker takes from queue {queue}: start one with `worker start --queue {queue}`"
+        remark = (
+            f"no worker takes from queue {queue}: start one with `worker start --queue {queue}`"
+        )
         yield from ctx.once(remark)
 
 

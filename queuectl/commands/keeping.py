@@ -42,16 +42,26 @@ def set_value(ctx: Context, args: Args) -> Result:
         ctx.write(lambda store: store.set(setting.name, text, queue))
     else:
         value, origin = _value_and_origin(ctx.store, setting, queue)
-        return say(f"{setting.name} is {value} ({origin}): {setting.help}", _setting_data(ctx, setting, queue))
+        return say(
+            f"{setting.name} is {value} ({origin}): {setting.help}",
+            _setting_data(ctx, setting, queue),
+        )
     value, origin = _value_and_origin(ctx.store, setting, queue)
     where = "" if queue is None else f" for queue {queue}"
     applies = "; applies to jobs enqueued from now on" if setting.per_job else ""
     back = f" again, from {origin}" if args.default else ""
-    return say(f"{setting.name} is {value}{back}{where}{applies}", _setting_data(ctx, setting, queue))
+    return say(
+        f"{setting.name} is {value}{back}{where}{applies}", _setting_data(ctx, setting, queue)
+    )
 
 
 def _all_settings(ctx: Context, queue: str | None) -> Result:
-    columns = (Column("SETTING"), Column("VALUE", elastic=True), Column("FROM"), Column("MEANING", elastic=True))
+    columns = (
+        Column("SETTING"),
+        Column("VALUE", elastic=True),
+        Column("FROM"),
+        Column("MEANING", elastic=True),
+    )
     rows = [
         (setting.name, *_value_and_origin(ctx.store, setting, queue), setting.help)
         for setting in SETTINGS
@@ -89,14 +99,20 @@ def prune(ctx: Context, args: Args) -> Result:
         removed = prune_by_settings(ctx)
         return say(f"{plural(removed, 'job')} removed", {"removed": removed})
     if args.older_than is None:
-        raise UsageError("prune --state: how old? for example --older-than 7d, or 0 for all of them")
+        raise UsageError(
+            "prune --state: how old? for example --older-than 7d, or 0 for all of them"
+        )
     chosen: tuple[State, ...] = tuple(states) or (COMPLETED, CANCELLED)
     before = ctx.store.now() - args.older_than if args.older_than else None
     if not args.yes:
         from queuectl.commands.acting import confirm
 
         most = ctx.store.count(Filter(states=chosen))
-        what = f"finished more than {args.older_than // 1000} s ago" if args.older_than else "all of them"
+        what = (
+            f"finished more than {args.older_than // 1000} s ago"
+            if args.older_than
+            else "all of them"
+        )
         confirm(ctx, f"remove {' and '.join(sorted(chosen))} jobs ({what}; up to {most})?", most)
     removed = _prune(ctx, chosen, before)
     return say(f"{plural(removed, 'job')} removed", {"removed": removed})
@@ -114,7 +130,10 @@ def prune_by_settings(ctx: Context) -> int:
     """Remove what the keep- settings do not keep; dead jobs always stay. Return how many."""
     now = ctx.store.now()
     removed = 0
-    kept: tuple[tuple[str, State], ...] = (("keep-completed", COMPLETED), ("keep-cancelled", CANCELLED))
+    kept: tuple[tuple[str, State], ...] = (
+        ("keep-completed", COMPLETED),
+        ("keep-cancelled", CANCELLED),
+    )
     for name, state in kept:
         age = _number(ctx.store, name)
         if age:
@@ -135,5 +154,3 @@ def _number(store: Store, name: str) -> int:
     setting = find(name)
     value, _ = _value_and_origin(store, setting, None)
     return int(parse(setting, value))
-
-

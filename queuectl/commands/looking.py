@@ -75,9 +75,13 @@ def list_jobs(ctx: Context, args: Args) -> Result:
     notes = []
     if len(newest) > limit and args.limit is None:
         where = chosen.filter() if not chosen.single else None
-        total = ctx.store.count(where) if where is not None else None
+        # other filters would have to look at every job
+        counted = where is not None and where == Filter(where.states, where.queues)
+        total = ctx.store.count(where) if where is not None and counted else None
         rest = f"{total - limit} older" if total is not None else "older"
-        notes.append(f"{rest} jobs are not shown: list --limit N, or narrow it with --state and others")
+        notes.append(
+            f"{rest} jobs are not shown: list --limit N, or narrow it with --state and others"
+        )
     return listing(ctx, iter(jobs), chosen.states, notes=notes)
 
 

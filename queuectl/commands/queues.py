@@ -40,12 +40,20 @@ def list_queues(ctx: Context, args: Args) -> Result:  # noqa: ARG001
             queue.name,
             "paused" if queue.paused else "open",
             None if queue.limit is None else str(queue.limit),
-            *(str(queue.counts.get(state, 0)) for state in ("pending", "processing", "failed", "dead")),
+            *(
+                str(queue.counts.get(state, 0))
+                for state in ("pending", "processing", "failed", "dead")
+            ),
         )
         for queue in queues
     ]
     data = [
-        {"queue": queue.name, "paused": queue.paused, "limit": queue.limit, "counts": dict(queue.counts)}
+        {
+            "queue": queue.name,
+            "paused": queue.paused,
+            "limit": queue.limit,
+            "counts": dict(queue.counts),
+        }
         for queue in queues
     ]
     return Result(data, (Table(columns, rows),))

@@ -55,7 +55,9 @@ def job_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
         job.queue if job.queue != "default" else None,
         job.name,
         str(job.priority) if job.priority else None,
-        f"{job.attempts}/{job.max_retries + 1}" if job.attempts > 1 or job.state == FAILED else None,
+        f"{job.attempts}/{job.max_retries + 1}"
+        if job.attempts > 1 or job.state == FAILED
+        else None,
         took(job, around.now),
         reason(job, around),
         job.words,
@@ -79,6 +81,13 @@ def reason(job: Job, around: Surroundings) -> str | None:
         waiting = waits_for(job, around)
         return "; ".join(part for part in (job.reason, waiting) if part) or None
     return None if job.reason == job.state else job.reason
+
+
+def why_not(job: Job, around: Surroundings) -> str:
+    """Return why a job does not run now, in any state."""
+    return reason(job, around) or (
+        "its turn has not come" if job.state in (PENDING, FAILED) else f"it is {job.shown_state}"
+    )
 
 
 def waits_for(job: Job, around: Surroundings) -> str | None:

@@ -38,7 +38,9 @@ def wait(ctx: Context, args: Args) -> Result:
         chosen = Selection(all=True)
     if not chosen.only_single and not chosen.states and not set(wanted) & set(_LIVE):
         chosen = chosen._replace(states=_LIVE)
-    jobs = {job.id: job for job, _ in zip(picking.jobs_of(ctx, chosen), range(_TOLD + 1), strict=False)}
+    jobs = {
+        job.id: job for job, _ in zip(picking.jobs_of(ctx, chosen), range(_TOLD + 1), strict=False)
+    }
     if not jobs:
         return say("nothing to wait for", [])
     deadline = None if args.timeout is None else time.monotonic() + args.timeout / 1000
@@ -104,7 +106,9 @@ class _Watch:
         still = sum(1 for job in amiss if not self._settled(job))
         what = f"{plural(still, 'job')} not ended in time" if still else ""
         ended = len(amiss) - still
-        other = f"{plural(ended, 'job')} did not become {' or '.join(self._wanted)}" if ended else ""
+        other = (
+            f"{plural(ended, 'job')} did not become {' or '.join(self._wanted)}" if ended else ""
+        )
         note = "; ".join(part for part in (other, what) if part)
         return Result(data, notes=(note,), exit_code=EXIT_WAIT_FAILED)
 
@@ -186,4 +190,3 @@ class _Crowd:
     def _bad(store: Store) -> int:
         counts = store.counts()
         return counts[DEAD] + counts[CANCELLED]
-

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from queuectl.commands import picking, views
+from queuectl.commands.outputs import output_of
 from queuectl.commands.result import Result, Table, Text
+from queuectl.errors import Refused
 from queuectl.output import pieces, read_tail
 from queuectl.timespec import format_time
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
-    from queuectl.job import Job, Output
+    from queuectl.job import Attempt, Job, Output
     from queuectl.table import Args
 
 #: lines of output shown from the beginning and from the end
@@ -55,11 +57,17 @@ def _blocks(ctx: Context, job: Job, around: views.Surroundings) -> Iterator[Text
     rows = [views.attempt_cells(attempt, around.now) for attempt in attempts]
     yield Table(views.ATTEMPT_COLUMNS, rows)
     newest = attempts[-1]
-    output = ctx.store.output(job.id, newest.run)
-    if output is not None:
-        edges = output_edges(output)
-        if edges:
-            yield Text("\n".join((f"output of attempt {newest.run}:", *edges)))
+    edges = _edges(ctx, newest)
+    if edges:
+        yield Text("\n".join((f"output of attempt {newest.run}:", *edges)))
+
+
+def _edges(ctx: Context, attempt: Attempt) -> list[str]:
+    try:
+        output = output_of(ctx.store, attempt)
+    except Refused:
+        return ["  (pruned)"]
+    return [] if output is None else output_edges(output)
 
 
 def _facts(job: Job, around: views.Surroundings) -> Iterator[tuple[str, str]]:
@@ -71,8 +79,10 @@ def _facts(job: Job, around: views.Surroundings) -> Iterator[tuple[str, str]]:
     yield "place", ", ".join(place)
     policy = [f"max-retries {job.max_retries}", *(f"{k} {v}" for k, v in job.policy.items())]
     yield "policy", ", ".join(policy)
-    yield "tries", f"{job.attempts} of {job.max_retries + 1}" + (
-        f", {job.runs} ever" if job.runs != job.attempts else ""
+    yield (
+        "tries",
+        f"{job.attempts} of {job.max_retries + 1}"
+        + (f", {job.runs} ever" if job.runs != job.attempts else ""),
     )
     yield "from", f"{job.submitter} in {job.cwd}, {format_time(job.created_at, around.now)}"
     if job.env:
@@ -88,6 +98,9 @@ def output_edges(output: Output) -> list[str]:
         if whole and len(head) <= 2 * _EDGE:
             return [f"  {line}" for line in head]
         tail = b"".join(piece.data for piece in read_tail(output, _EDGE))[-_WIDEST * _EDGE :]
+    except FileNotFoundError:
+        # of a running attempt: it has written nothing yet
+        return [] if not output.stdout_bytes + output.stderr_bytes else ["  (its file is gone)"]
     except OSError as error:
         return [f"  (its output cannot be read: {error.strerror})"]
     last = tail.decode("utf-8", "replace").splitlines()[-_EDGE:]

@@ -30,7 +30,9 @@ def start(ctx: Context, args: Args) -> Result:
     queues = tuple(args.queue)
     check_queues(ctx.store, queues)
     if args.until_empty and ctx.mode != ONE_SHOT:
-        raise UsageError("worker start --until-empty is for the command line; here: wait for the jobs")
+        raise UsageError(
+            "worker start --until-empty is for the command line; here: wait for the jobs"
+        )
     host = ctx.host()
     before = host.workers
     asked = args.workers or 1
@@ -40,9 +42,10 @@ def start(ctx: Context, args: Args) -> Result:
     result = say(text, {"workers": now, "started": asked, "queues": list(queues), "host": host.id})
     if ctx.mode != ONE_SHOT:
         return result
-    from queuectl.commands.foreground import work
+    from queuectl.commands.foreground import Foreground
 
-    return result._replace(then=lambda: work(ctx, host, queues, until_empty=args.until_empty))
+    stay = Foreground(ctx, host, queues, until_empty=args.until_empty).stay
+    return result._replace(then=stay)
 
 
 def stop(ctx: Context, args: Args) -> Result:
@@ -67,7 +70,9 @@ def stop(ctx: Context, args: Args) -> Result:
         number = min(args.workers or info.workers, info.workers)
         stopped += number
         ids.extend(held)
-        lines.append(f"host {info.id[:_SHORT]}: {plural(number, 'worker')} stopping{_waiting_for(held, now=args.now)}")
+        lines.append(
+            f"host {info.id[:_SHORT]}: {plural(number, 'worker')} stopping{_waiting_for(held, now=args.now)}"
+        )
     return say("\n".join(lines) or "no workers are running", {"stopping": stopped, "running": ids})
 
 
@@ -107,7 +112,9 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
     own = ctx.running_host
     rows, data = [], []
     for host in ctx.store.hosts():
-        running = [held.job_id for held in ctx.store.held_by(host.id) if held.started_at is not None]
+        running = [
+            held.job_id for held in ctx.store.held_by(host.id) if held.started_at is not None
+        ]
         state = "here" if own is not None and own.id == host.id else None
         if host.stop_requested:
             state = "stopping"
@@ -124,5 +131,8 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
     if not rows:
         return Result([], (), ("no workers are running: start one with `worker start`",))
     stale = [host for host in ctx.store.hosts() if now - host.seen_at > 120_000]
-    notes = [f"host {host.id[:_SHORT]} was last seen {describe_duration(now - host.seen_at)} ago" for host in stale]
+    notes = [
+        f"host {host.id[:_SHORT]} was last seen {describe_duration(now - host.seen_at)} ago"
+        for host in stale
+    ]
     return Result(data, (Table(_COLUMNS, rows),), notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, completion_is_selected, has_focus
 from prompt_toolkit.key_binding import KeyBindings
@@ -13,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from prompt_toolkit.completion import Completer
     from prompt_toolkit.filters import Filter
     from prompt_toolkit.key_binding import KeyPressEvent
 
@@ -36,7 +38,9 @@ def unfinished_json(grammar: Grammar, text_of: Callable[[], str]) -> Filter:
     return Condition(goes_on)
 
 
-def bindings(grammar: Grammar, run_later: Callable[[Sequence[str], str], None]) -> KeyBindings:
+def bindings(
+    grammar: Grammar, completer: Completer, run_later: Callable[[Sequence[str], str], None]
+) -> KeyBindings:
     """Return the bindings. `run_later` takes pasted lines to run after the present one, and a rest."""
     keys = KeyBindings()
     in_line = has_focus(DEFAULT_BUFFER)
@@ -48,15 +52,24 @@ def bindings(grammar: Grammar, run_later: Callable[[Sequence[str], str], None]) 
 
     @keys.add("tab", filter=in_line)
     def _complete(event: KeyPressEvent) -> None:
-        """Complete: the only word at once, else go to the next one of the menu."""
+        """Complete: the only word, or what all have in common, at once; else go through the menu."""
         buffer = event.current_buffer
         state = buffer.complete_state
-        if state is None:
-            buffer.start_completion(insert_common_part=True)
-        elif len(state.completions) == 1:
-            buffer.apply_completion(state.completions[0])
-        else:
-            buffer.complete_next()
+        if state is not None:
+            if len(state.completions) == 1:
+                buffer.apply_completion(state.completions[0])
+            else:
+                buffer.complete_next()
+            return
+        # looked up here, not by the buffer, which drops a request while it completes what was typed
+        offers = list(
+            completer.get_completions(buffer.document, CompleteEvent(completion_requested=True))
+        )
+        if len(offers) == 1:
+            buffer.apply_completion(offers[0])
+            return
+        buffer.insert_text(get_common_complete_suffix(buffer.document, offers), fire_event=False)
+        buffer.start_completion()
 
     @keys.add(Keys.BracketedPaste, filter=in_line)
     def _paste(event: KeyPressEvent) -> None:

@@ -64,7 +64,9 @@ class ShellCompleter(Completer):
         #: the line, up to the cursor, whose last completions came from what is known of the jobs
         self.wanted_jobs_for: str | None = None
 
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterator[Completion]:
         """Yield what can stand at the cursor."""
         self._known.attend()
         self.wanted_jobs_for = None
@@ -91,7 +93,9 @@ class ShellCompleter(Completer):
     ) -> AsyncGenerator[Completion, None]:
         """Do the same without keeping the event loop: a slow directory does not slow down typing."""
         expected = self._grammar.expected_at(document.text, document.cursor_position)
-        if not self._wants_files(document.text, expected, asked=complete_event.completion_requested):
+        if not self._wants_files(
+            document.text, expected, asked=complete_event.completion_requested
+        ):
             for completion in self.get_completions(document, complete_event):
                 yield completion
             return

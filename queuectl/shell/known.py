@@ -130,7 +130,11 @@ class Known:
             picture = self._take()
             changed = picture != self.picture
             self._stale = self._stale or changed
-            if self._stale and self._looked < self._attention_until and self._looked >= self._lists_after:
+            if (
+                self._stale
+                and self._looked < self._attention_until
+                and self._looked >= self._lists_after
+            ):
                 self._stale = False
                 self._lists(picture)
                 changed = True

@@ -38,26 +38,27 @@ class Leaving:
     def run(self) -> bool:
         """Return whether the shell may end; then its workers have."""
         while running := self._running():
-            if not self._asks:
-                return self.stop()
+            choice = None
             try:
-                choice = self._choose(running)
+                choice = self._choose(running) if self._asks else STOP
+                if choice.act(self):
+                    return True
             except KeyboardInterrupt:
-                choice = STAY
-            except EOFError:
-                # Ctrl-D twice, or a terminal that is gone, will not hear another question
-                choice = STOP
+                # at the question it takes the wish to leave back; later it brings the question back
+                choice = choice or STAY
             if choice is STAY:
-                return STAY.act(self)
-            if choice.act(self):
-                return True
+                return False
         self._host.close()
         return True
 
     def _choose(self, running: list[int]) -> Choice:
         answers = {choice.key: choice.text for choice in CHOICES}
         offered = ", ".join(f"{text} ({key})" for key, text in answers.items())
-        key = self._prompt.ask(f"{_named(running)} here: {offered}?", answers)
+        try:
+            key = self._prompt.ask(f"{_named(running)} here: {offered}?", answers)
+        except EOFError:
+            # Ctrl-D twice says clearly enough what is wanted
+            return STOP
         return next(choice for choice in CHOICES if choice.key == key)
 
     def wait(self) -> bool:
@@ -91,11 +92,10 @@ class Leaving:
     def _ended(self) -> bool:
         """Wait until all workers have ended; False: somebody interrupted."""
         try:
-            with terminal.quiet():
-                while not self._host.join(0 if self._asks else LOOK):
-                    self._prompt.show_notices()
-                    if self._asks and terminal.CTRL_D in terminal.key(LOOK):
-                        return False
+            while not self._host.join(0 if self._asks else LOOK):
+                self._prompt.show_notices()
+                if self._asks and terminal.CTRL_D in terminal.key(LOOK):
+                    return False
         except KeyboardInterrupt:
             return False
         return True

@@ -32,6 +32,8 @@ MOST = 5
 WINDOW, LONGEST_WINDOW = 1.0, 30.0
 #: seconds without a job after which a sum does not wait any longer
 PAUSE = 1.0
+#: seconds between two looks while endings are summed up
+TICK = 0.2
 _LONGEST_REASON = 200
 
 
@@ -133,14 +135,20 @@ def describe(ended: Ended, job: Job | None, now: int) -> Notice:
         return Notice(kind, f"{what} ({reason}{took})")
     if kind == FAILED:
         wait = max(0, (settled.next_run_at or now) - now)
-        # whole seconds, rounded up: by the time it is read it is less anyway
-        when = f"retry in {describe_duration(-(-wait // SECOND) * SECOND)}" if wait else "retry now"
-        return Notice(kind, f"{what}: {reason}; {when}{_retries(ended, job)}")
+        return Notice(kind, f"{what}: {reason}; {_when(wait)}{_retries(ended, job)}")
     if kind == DEAD:
         used = attempts_then(ended, job)
         after = f" after {used} attempt{'' if used == 1 else 's'}" if used else ""
         return Notice(kind, f"{what}: {reason}{after}; dlq retry {settled.job_id}")
     return Notice(kind, what if kind == HANDED_BACK else f"{what} ({reason})")
+
+
+def _when(wait: int) -> str:
+    """Return when a job is retried, in whole seconds: when it is read it is less anyway."""
+    seconds = -(-wait // SECOND)
+    if seconds < 60:  # noqa: PLR2004
+        return f"retry in {seconds}s" if wait else "retry now"
+    return f"retry in {describe_duration(seconds * SECOND)}"
 
 
 def _retries(ended: Ended, job: Job | None) -> str:
@@ -166,7 +174,7 @@ class Notices:
         self._heard: deque[Ended] = deque()
         self._ready: deque[Notice] = deque()
         self._wake = threading.Event()
-        self._stopped = False
+        self._stopped = threading.Event()
         self._store: Store | None = None
         self._thread: threading.Thread | None = None
         #: called on the notices' thread when lines are ready; must not block
@@ -176,7 +184,8 @@ class Notices:
         """Hear from the pump, on its thread: cheap, never blocks."""
         if settled.state is not None:
             self._heard.append(Ended(settlement, settled, time.monotonic()))
-            self._wake.set()
+            if not self._wake.is_set():
+                self._wake.set()
 
     def start(self, store: Store) -> None:
         """Begin to make lines."""
@@ -186,7 +195,7 @@ class Notices:
 
     def stop(self) -> None:
         """End the thread. What it has not told is not told."""
-        self._stopped = True
+        self._stopped.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
@@ -202,9 +211,12 @@ class Notices:
         return lines
 
     def _run(self) -> None:
-        while not self._stopped:
-            due = self._digest.due()
-            self._wake.wait(None if due is None else max(0.0, due - time.monotonic()))
+        while not self._stopped.is_set():
+            if self._digest.due() is None:
+                self._wake.wait()
+            else:
+                # jobs end faster than lines can be read: not woken for each, to leave them the CPU
+                self._stopped.wait(TICK)
             self._wake.clear()
             lines = list(self._lines())
             if lines:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.renderer import print_formatted_text
 
 from queuectl.shell import terminal
@@ -21,6 +24,7 @@ from queuectl.shell.toolbar import toolbar
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from prompt_toolkit.input import Input
     from prompt_toolkit.output import Output
@@ -64,26 +68,32 @@ class Prompt:
         self._rest = ""
         self._completer = ShellCompleter(grammar, known, lambda: context.cwd)
         self._goes_on = unfinished_json(grammar, lambda: self.text)
-        self._session: PromptSession[str] = PromptSession(
-            self._message,
+        self._streams = (keys, output)
+        self._session = self._new_session(
+            message=self._message,
             multiline=self._goes_on,
             prompt_continuation=self._continuation,
             lexer=ShellLexer(grammar),
             completer=self._completer,
             auto_suggest=AutoSuggestFromHistory(),
             history=ShellHistory(history),
-            key_bindings=bindings(grammar, self._run_later),
+            key_bindings=bindings(grammar, self._completer, self._run_later),
             bottom_toolbar=self._toolbar,
-            style=STYLE,
-            include_default_pygments_style=False,
-            input=keys,
-            output=output,
         )
         app = self._session.app
         # SIGWINCH tells when the size changes, so nobody has to look twice a second
         app.terminal_size_polling_interval = None
         # without the answer there is no toolbar; that needs no warning
         app.renderer.cpr_not_supported_callback = None
+
+    def _new_session(self, **options: Any) -> PromptSession[str]:
+        keys, output = self._streams
+        options |= {"style": STYLE, "include_default_pygments_style": False}
+        if output is None and terminal.is_dumb():
+            # given this way prompt_toolkit still knows that it has a terminal, and which one
+            with create_app_session(output=PlainTextOutput(sys.stdout)):
+                return PromptSession(**options)
+        return PromptSession(input=keys, output=output, **options)
 
     @property
     def text(self) -> str:
@@ -122,22 +132,26 @@ class Prompt:
         keys = KeyBindings()
         for answer in answers:
             keys.add(answer)(lambda event, answer=answer: event.app.exit(result=answer))
-        session: PromptSession[str] = PromptSession(
-            [("class:question", f"{question} ")], key_bindings=keys, style=STYLE,
-            input=self._session.input, output=self._session.output,
-        )  # fmt: skip
+        session = self._new_session(message=[("class:question", f"{question} ")], key_bindings=keys)
         while True:
             answer = session.prompt().strip().lower()
             if answer in answers:
                 return answer
-            self.show([("class:note", "; ".join(f"{key}: {text}" for key, text in answers.items())), ("", "\n")])
+            self.show(
+                [
+                    ("class:note", "; ".join(f"{key}: {text}" for key, text in answers.items())),
+                    ("", "\n"),
+                ]
+            )
 
     def show(self, text: Fragments) -> None:
         """Print styled text; control characters in it are made visible. Between prompts only."""
-        if text:
-            output = self._session.output
+        output = self._session.output
+        if text and terminal.is_dumb():
+            output.write("".join(piece for _, piece in text))
+        elif text:
             print_formatted_text(output, text, STYLE, color_depth=self._session.app.color_depth)
-            output.flush()
+        output.flush()
 
     def show_notices(self) -> None:
         """Print what has been noticed. Between prompts only."""
@@ -203,10 +217,12 @@ class Prompt:
         chosen = state is not None and state.complete_index is not None
         if not buffer.text or chosen or self._completer.wanted_jobs_for != buffer.text:
             return
-        offers = list(self._completer.get_completions(buffer.document, CompleteEvent()))
+        offers = list(
+            self._completer.get_completions(buffer.document, CompleteEvent(text_inserted=True))
+        )
         if offers != (state.completions if state is not None else []):
             buffer.cancel_completion()
-            buffer.start_completion()
+            buffer.start_completion(complete_event=CompleteEvent(text_inserted=True))
 
     def _run_later(self, lines: Sequence[str], rest: str) -> None:
         self.pasted.extend(lines)
@@ -230,4 +246,9 @@ class Prompt:
 
     def _toolbar(self) -> Fragments:
         hint = _MORE if self._goes_on() else ""
-        return toolbar(self._known.picture, self._context.store.name, self._session.output.get_size().columns, hint)
+        return toolbar(
+            self._known.picture,
+            self._context.store.name,
+            self._session.output.get_size().columns,
+            hint,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -57,22 +58,23 @@ class Session:
         self._notices.bell = self._ring
         self._notices.start(store)
         self._reported = 0.0
+        self._modes: terminal.Modes | None = None
 
     def run(self) -> int:
         """Go on until somebody leaves; return the exit status."""
-        self._greet()
         self._known.start()
         threading.Thread(target=_load_colours, name="colours", daemon=True).start()
-        status = 0
-        try:
-            with terminal.ended_by_signals(self._end):
-                while not self._turn():
-                    pass
-        except terminal.Terminated as error:
-            status = int(error.code or 0)
-        finally:
-            self._close()
-        return status
+        with terminal.quiet() as self._modes:
+            try:
+                self._greet()
+                with terminal.ended_by_signals(self._end):
+                    while not self._safe_turn():
+                        pass
+            except terminal.Terminated as error:
+                return error.status
+            finally:
+                self._close()
+        return 0
 
     def _greet(self) -> None:
         self._prompt.show([
@@ -81,6 +83,13 @@ class Session:
         ])  # fmt: skip
 
     # ---- a line -------------------------------------------------------------------------------
+
+    def _safe_turn(self) -> bool:
+        """Take a turn; a Ctrl-C that comes between two steps of it is no reason to end."""
+        try:
+            return self._turn()
+        except KeyboardInterrupt:
+            return False
 
     def _turn(self) -> bool:
         """Read a line and run it; return whether the shell is to end."""
@@ -93,10 +102,10 @@ class Session:
             if not self._prompt.text.strip():
                 self._note("to leave: exit, or Ctrl-D")
             return False
-        except EOFError:
-            return self._leave()
-        except OSError:
-            if terminal.alive():
+        except (EOFError, OSError) as error:
+            if not terminal.alive():
+                raise terminal.Terminated(signal.SIGHUP) from None
+            if isinstance(error, OSError):
                 raise
             return self._leave()
         if line.strip():
@@ -113,7 +122,9 @@ class Session:
         except KeyboardInterrupt:
             terminal.fresh_line(self._context.screen.width)
             dropped = self._prompt.drop_pasted()
-            self._note(f"interrupted; {dropped} pasted lines were not run" if dropped else "interrupted")
+            self._note(
+                f"interrupted; {dropped} pasted lines were not run" if dropped else "interrupted"
+            )
         except QueuectlError as error:
             terminal.flush()
             json = self._json or bool(error.facts.get("json"))
@@ -126,18 +137,17 @@ class Session:
 
     def _execute(self, invocation: Invocation) -> None:
         if invocation.command.path == (BANG,):
-            with terminal.as_found():
+            with terminal.lent(self._modes):
                 result = invocation.command.load()(self._context, invocation.args)
             terminal.fresh_line(self._context.screen.width)
             if result.exit_code:
                 self._note(f"exit {result.exit_code}")
             return
-        with terminal.quiet():
-            json = self._json or invocation.json
-            result = invocation.command.load()(self._context, invocation.args)
-            while result is not None:
-                self._show(result, json=json)
-                result = result.then() if result.then else None
+        json = self._json or invocation.json
+        result = invocation.command.load()(self._context, invocation.args)
+        while result is not None:
+            self._show(result, json=json)
+            result = result.then() if result.then else None
 
     def _show(self, result: Result, *, json: bool) -> None:
         from queuectl.commands.result import Stream
@@ -163,7 +173,9 @@ class Session:
 
             traceback.print_exception(error)
         detail = " ".join(str(error).split())
-        self._prompt.show([("class:error", f"internal error: {type(error).__name__}: {detail}"), ("", "\n")])
+        self._prompt.show(
+            [("class:error", f"internal error: {type(error).__name__}: {detail}"), ("", "\n")]
+        )
 
     # ---- what commands ask of a session -------------------------------------------------------
 
@@ -207,10 +219,11 @@ class Session:
         host = self._context.running_host
         if host is None:
             return True
-        return Leaving(self._prompt, host, asks=terminal.alive()).run()
+        return Leaving(self._prompt, host).run()
 
     def _close(self) -> None:
         """Let go of everything; jobs that still run here are stopped and handed back."""
+        signal.signal(signal.SIGINT, terminal.ignore)
         self._known.stop()
         self._notices.stop()
         if not terminal.alive():

@@ -14,6 +14,10 @@ from queuectl.commands.context import Screen
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
+
+    #: what termios knows of a terminal
+    Modes = list[Any]
 
 _STDIN, _STDOUT = 0, 1
 CTRL_D = b"\x04"
@@ -23,7 +27,8 @@ class Terminated(SystemExit):
     """A signal says that the shell must end. A SystemExit, which asyncio lets through."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
+        self.status = 128 + number
+        super().__init__(self.status)
 
 
 def screen() -> Screen:
@@ -42,46 +47,43 @@ def is_dumb() -> bool:
 
 def alive() -> bool:
     """Whether there is still a terminal to talk to."""
-    try:
-        termios.tcgetattr(_STDIN)
-    except (termios.error, OSError):
-        return False
-    return True
+    return _modes() is not None
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what is typed meanwhile for the next prompt instead of showing it in between.
+def quiet() -> Iterator[Modes | None]:
+    """Keep what is typed between prompts for the next one instead of showing it there.
 
-    Signals of the keyboard still work.
+    Signals of the keyboard still work. Yields the modes as they were, which are brought back at
+    the end; None when there is no terminal.
     """
-    try:
-        before = termios.tcgetattr(_STDIN)
-    except (termios.error, OSError):
-        yield
+    before = _modes()
+    if before is None:
+        yield None
         return
     silent = list(before)
     silent[3] &= ~(termios.ECHO | termios.ICANON)
     _set(silent)
     try:
-        yield
+        yield before
     finally:
         _set(before)
 
 
 @contextmanager
-def as_found() -> Iterator[None]:
-    """Give the terminal to a program in its present modes; bring them back afterwards.
+def lent(modes: Modes | None) -> Iterator[None]:
+    """Give the terminal to a program, in the modes given; bring the present ones back afterwards.
 
     Signals of the keyboard are the program's: it is in the same foreground process group. Ctrl-Z
     stops neither, since a host whose workers stand still would be taken for dead.
     """
-    try:
-        before = termios.tcgetattr(_STDIN)
-    except (termios.error, OSError):
-        before = None
+    before = _modes()
+    if modes is not None:
+        _set(modes)
     # a handler, unlike SIG_IGN, is not inherited by what is executed
-    handlers = [(number, signal.signal(number, _ignore)) for number in (signal.SIGINT, signal.SIGQUIT)]
+    handlers = [
+        (number, signal.signal(number, ignore)) for number in (signal.SIGINT, signal.SIGQUIT)
+    ]
     handlers.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, signal.SIG_IGN)))
     try:
         yield
@@ -92,13 +94,20 @@ def as_found() -> Iterator[None]:
             _set(before)
 
 
-def _ignore(*_: object) -> None:
-    pass
+def ignore(*_: object) -> None:
+    """Handle a signal by doing nothing."""
 
 
-def _set(attributes: list[object]) -> None:
+def _modes() -> Modes | None:
     try:
-        termios.tcsetattr(_STDIN, termios.TCSANOW, attributes)  # type: ignore[arg-type]
+        return termios.tcgetattr(_STDIN)
+    except (termios.error, OSError):
+        return None
+
+
+def _set(modes: Modes) -> None:
+    try:
+        termios.tcsetattr(_STDIN, termios.TCSANOW, modes)
     except (termios.error, OSError):
         pass
 
@@ -109,7 +118,11 @@ def ended_by_signals(end: Callable[[int], None]) -> Iterator[None]:
 
     A SIGHUP that is ignored already (nohup) stays so.
     """
-    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    numbers = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
     called = False
 
     def handle(number: int, _: object) -> None:
@@ -119,7 +132,7 @@ def ended_by_signals(end: Callable[[int], None]) -> Iterator[None]:
             end(number)
 
     before = [(number, signal.signal(number, handle)) for number in numbers]
-    before.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, _ignore)))
+    before.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, ignore)))
     try:
         yield
     finally:

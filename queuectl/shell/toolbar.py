@@ -38,7 +38,10 @@ def toolbar(picture: Picture, store: str, width: int, hint: str = "") -> list[Pa
         [*_counts(picture, without=final), *workers],
         [*_counts(picture, letters=_SHORT, without=final), *workers],
         [*_counts(picture, letters=_SHORT), ("class:toolbar.workers", _few_words(picture))],
-        [*_counts(picture, letters=_SHORT, without=final), ("class:toolbar.workers", _few_words(picture))],
+        [
+            *_counts(picture, letters=_SHORT, without=final),
+            ("class:toolbar.workers", _few_words(picture)),
+        ],
     ):
         if _width(parts) <= width:
             return _joined(parts)
@@ -53,7 +56,10 @@ def _counts(picture: Picture, *, letters: int = 99, without: Sequence[str] = ())
             nothing = False
             yield f"class:toolbar.{state}", f"{number:,} {state[:letters]}"
     if nothing:
-        yield "class:toolbar.none", "no jobs" if not any(picture.counts.values()) else "none waiting"
+        yield (
+            "class:toolbar.none",
+            "no jobs" if not any(picture.counts.values()) else "none waiting",
+        )
 
 
 def _workers(picture: Picture) -> str:

@@ -1,6 +1,8 @@
-"""Many at once: `queuectl enqueue -` with 100,000 command lines on standard input, the whole
-process. Goal: >= 100,000 jobs/s. `bulk memory` is the peak memory of the process for 1,000,000
-lines against that for 100,000. Goal: <= 1.1 x, that is, constant.
+"""Many jobs at once.
+
+`queuectl enqueue -` with 100,000 command lines on standard input, the whole process. Goal: >=
+100,000 jobs/s. `bulk memory` is the peak memory of the process for 1,000,000 lines against that for
+100,000. Goal: <= 1.1 x, that is, constant.
 """
 
 from __future__ import annotations

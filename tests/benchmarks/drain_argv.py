@@ -1,8 +1,10 @@
-"""Drain without a shell: 5,000 jobs `true` enqueued with --no-shell, 2 workers, SQLite with
-synchronous = FULL, output captured, beside `xargs -P2 -n1 true`. `drain-argv` counts from the start
-of the workers in a new host process to the commit that settled the last job; `whole` is
-`queuectl worker start 2 --until-empty` less its time on an empty store; `cpu` is the CPU time of
-the host and its children for each job. Goals: >= 1.0 x the rate of xargs, <= 1.1 x its CPU time.
+"""Drain without a shell, beside xargs.
+
+5,000 jobs `true` enqueued with --no-shell, 2 workers, SQLite with synchronous = FULL, output
+captured, against `xargs -P2 -n1 true`. `drain-argv` counts from the start of the workers in a new
+host process to the commit that settled the last job; `whole` is `queuectl worker start 2
+--until-empty` less its time on an empty store; `cpu` is the CPU time of the host and its children
+for each job. Goals: >= 1.0 x the rate of xargs, <= 1.1 x its CPU time.
 """
 
 from __future__ import annotations

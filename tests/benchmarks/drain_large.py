@@ -1,6 +1,8 @@
-"""Drain of a large store: the first 5,000 of 1,000,000 pending jobs beside 1,000,000 that are
-completed (10,000,000 with --full), by 2 workers, against the drain of a store that holds these
-5,000 alone. Goal: >= 0.95 x its rate, so that neither backlog nor history costs a worker anything.
+"""Drain of a large store, beside a small one.
+
+The first 5,000 of 1,000,000 pending jobs beside 1,000,000 that are completed (10,000,000 with
+--full), by 2 workers, against the drain of a store that holds 5,000 jobs and nothing else. Goal: >=
+0.95 x its rate, so that neither backlog nor history costs a worker anything.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Drain through the shell: as drain-argv with command lines, so that each job is `sh -c true`,
-beside `xargs -P2 -I{} sh -c true`. Goals: >= 1.0 x the rate of xargs, <= 1.1 x its CPU time.
+"""Drain through the shell, beside xargs.
+
+As drain-argv with command lines, so that each job is `sh -c true`, against `xargs -P2 -I{} sh -c
+true`. Goals: >= 1.0 x the rate of xargs, <= 1.1 x its CPU time.
 """
 
 from __future__ import annotations

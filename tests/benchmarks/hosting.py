@@ -16,15 +16,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import queuectl.worker
-from queuectl.jobqueue import JobQueue
 from queuectl.store import open_store
 from queuectl.worker import WorkerHost
 
 if TYPE_CHECKING:
     from queuectl.job import Claim
-    from queuectl.store.base import Settled, Settlement
+    from queuectl.store.base import Settled, Settlement, Store
     from queuectl.worker import Worker
+
+#: seconds after which a drain is given up
+PATIENCE = 600
 
 
 def drain(url: str, workers: int, jobs: int) -> dict[str, float]:
@@ -32,7 +33,7 @@ def drain(url: str, workers: int, jobs: int) -> dict[str, float]:
     left = jobs
     done = threading.Event()
 
-    def count(settlement: Settlement, settled: Settled) -> None:  # noqa: ARG001
+    def count(settlement: Settlement, settled: Settled) -> None:
         nonlocal left
         left -= 1
         if left == 0:
@@ -42,29 +43,29 @@ def drain(url: str, workers: int, jobs: int) -> dict[str, float]:
     host = WorkerHost(store, on_settled=count)
     cpu, began = _cpu(), time.perf_counter()
     host.start(workers)
-    done.wait()
+    if not done.wait(PATIENCE):
+        raise SystemExit(f"{left} of {jobs} jobs left after {PATIENCE} s; {list(host.errors)}")
     seconds, used = time.perf_counter() - began, _cpu() - cpu
     host.close()
     store.close()
     return {"seconds": seconds, "cpu": used}
 
 
-class _StampedQueue(JobQueue):
-    """Notes when the process of a claim ran: `started` is called as soon as it does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ran: dict[int, int] = {}
-
-    def started(self, claim: Claim, started_at: int) -> None:
-        self.ran[claim.job_id] = time.monotonic_ns()
-        super().started(claim, started_at)
-
-
 class _StampedHost(WorkerHost):
-    """Notes when a worker took a claim."""
+    """Notes when a worker took a claim, and when the claim's process ran."""
 
-    claimed: dict[int, int]
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.claimed: dict[int, int] = {}
+        self.ran: dict[int, int] = {}
+        report = self.queue.started
+
+        def started(claim: Claim, started_at: int) -> None:
+            self.ran[claim.job_id] = time.monotonic_ns()
+            report(claim, started_at)
+
+        # called by the worker as soon as the spawn has succeeded
+        self.queue.started = started  # type: ignore[method-assign]
 
     def run(self, worker: Worker, claim: Claim) -> None:
         self.claimed[claim.job_id] = time.monotonic_ns()
@@ -73,17 +74,14 @@ class _StampedHost(WorkerHost):
 
 def stamps(url: str) -> dict[int, tuple[int, int]]:
     """Run jobs until standard input ends; return (claimed, ran) in ns for each id."""
-    queuectl.worker.JobQueue = _StampedQueue  # type: ignore[misc]
     store = open_store(url)
     host = _StampedHost(store)
-    host.claimed = {}
     host.start(1)
     sys.stderr.write("ready\n")
     sys.stdin.read()
     host.close()
     store.close()
-    assert isinstance(host.queue, _StampedQueue)
-    return {job: (at, host.queue.ran[job]) for job, at in host.claimed.items()}
+    return {job: (claimed, host.ran[job]) for job, claimed in host.claimed.items()}
 
 
 def _cpu() -> float:

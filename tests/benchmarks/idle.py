@@ -1,5 +1,7 @@
-"""An idle host: `queuectl worker start 3` on an empty store, watched for 30 s: the share of a core
-that all its threads use, and how often they are scheduled. Goal: < 0.2 % of a core.
+"""An idle host.
+
+`queuectl worker start 3` on an empty store, watched for 30 s: the share of a core that all its
+threads use, and how often they are scheduled. Goal: < 0.2 % of a core.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Limits: 5,000 jobs `true` spread over 1,000 queues whose limits lie above the 2 workers, against
-the same jobs in one queue without a limit. Goal: >= 0.85 x its rate. `limits one` is a queue with
-limit 1, against `xargs -P1 -n1 true`. Goal: >= 0.4 x its rate.
+"""Queues with limits.
+
+5,000 jobs `true` spread over 1,000 queues whose limits lie above the 2 workers, against as many
+jobs in one queue without a limit. Goal: >= 0.85 x its rate. `limits one` is a queue with limit 1,
+against `xargs -P1 -n1 true`. Goal: >= 0.4 x its rate.
 """
 
 from __future__ import annotations

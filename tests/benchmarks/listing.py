@@ -1,6 +1,7 @@
-"""Looking at a million jobs: `status` and `list` on a terminal, and `list --limit 50` on a pipe,
-with 500,000 jobs pending and 500,000 completed, less `queuectl version` there, which opens no
-store. Goal: <= 50 ms more.
+"""Looking at a million jobs.
+
+`status` and `list` on a terminal, and `list --limit 50` on a pipe, with 500,000 jobs pending and
+500,000 completed, less `queuectl version` there, which opens no store. Goal: <= 50 ms more.
 """
 
 from __future__ import annotations

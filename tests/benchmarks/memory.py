@@ -1,6 +1,8 @@
-"""Memory of a host: the most that `queuectl worker start 2` holds while it works for 5 s on a store
-with 1,000,000 pending jobs, and on one with 1,000. Goals: <= 30 MB, and the former <= 1.1 x the
-latter, that is, flat.
+"""Memory of a host.
+
+The most that `queuectl worker start 2` holds while it works for 5 s on a store with 1,000,000
+pending jobs, and on one with 1,000. Goals: <= 30 MB, and the former <= 1.1 x the latter, that is,
+flat.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""One command: the whole process against `python -c pass` of the same interpreter, on a store with
-a few jobs. `enqueue` is `queuectl enqueue true` by the script that pip installs and by `python -m
-queuectl`. Goal: <= 2.5 x for enqueue, <= 3.5 x for every other command.
+"""One command, the whole process.
+
+Against `python -c pass` of the same interpreter, on a store with a few jobs. `enqueue` is `queuectl
+enqueue true` by the script that pip installs, and with -m by `python -m queuectl`, as are all
+others. Goals: <= 2.5 x for enqueue, <= 3.5 x for every other command.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ def measure(bench: Bench) -> Iterator[Line]:
         **{words: lambda words=words: queuectl(place, *words.split()) for words in OTHERS},  # type: ignore[misc]
         "cancel N": lambda: queuectl(place, "cancel", str(next(waiting))),
     }
-    subjects = [lambda make=make: _seconds(make()) for make in commands.values()]  # type: ignore[misc]
+    subjects = [lambda make=make: _seconds(make()) for make in commands.values()]
     floor = python("-c", "pass")
     # once for what the first run of a command does for all later ones
     in_turn(1, *subjects)

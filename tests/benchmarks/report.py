@@ -53,7 +53,7 @@ class Line:
     def __str__(self) -> str:
         value = f"{number(self.value)} {self.goal.unit}"
         verdict = "ok" if self.ok else "UNDER"
-        return f"{self.name:<22}{self.figures:<58}{value:>14}   {self.goal!s:<18}{verdict}"
+        return f"{self.name:<24}{self.figures:<62}{value:>14}   {self.goal!s:<18}{verdict}"
 
     def data(self) -> dict[str, object]:
         """Return it as plain values."""

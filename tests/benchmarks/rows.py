@@ -37,8 +37,8 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The first words of its text."""
-        return " ".join(self.text.split()).partition(":")[0]
+        """The first line of its text."""
+        return self.text.partition("\n")[0].rstrip(".")
 
 
 def _row(module: ModuleType) -> Row:

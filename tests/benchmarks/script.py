@@ -1,5 +1,7 @@
-"""Commands on a pipe: 20,000 lines `enqueue true` piped into `queuectl`, the whole process, every
-line answered. Goal: >= 10,000 lines/s.
+"""Commands on a pipe.
+
+20,000 lines `enqueue true` piped into `queuectl`, the whole process, every line answered. Goal: >=
+10,000 lines/s.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ from queuectl.commands import GRAMMAR
         ("list --name 'a b", "value", 12, "a b", "name"),
     ],
 )
-def test_something_is_expected(text: str, kind: str, start: int, prefix: str, param: str | None) -> None:
+def test_something_is_expected(
+    text: str, kind: str, start: int, prefix: str, param: str | None
+) -> None:
     """What, what of it is there already, and from where it is replaced."""
     expected = GRAMMAR.expected_at(text, len(text))
     found = expected.param.name if expected.param else None
@@ -53,7 +55,9 @@ def test_something_is_expected(text: str, kind: str, start: int, prefix: str, pa
 
 def test_what_stands_behind_the_cursor_does_not_matter() -> None:
     """Only what has been typed before it."""
-    assert GRAMMAR.expected_at("list --state de nonsense |", 15) == GRAMMAR.expected_at("list --state de", 15)
+    assert GRAMMAR.expected_at("list --state de nonsense |", 15) == GRAMMAR.expected_at(
+        "list --state de", 15
+    )
 
 
 def test_commands_and_their_aliases_are_offered_at_the_beginning() -> None:

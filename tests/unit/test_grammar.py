@@ -18,7 +18,9 @@ def given_args(text: str) -> tuple[str, dict[str, Any]]:
     """Return the command of a line and those of its arguments that say something."""
     invocation = GRAMMAR.parse_line(text)
     assert invocation is not None
-    return invocation.command.name, {k: v for k, v in vars(invocation.args).items() if v not in (None, False, [])}
+    return invocation.command.name, {
+        k: v for k, v in vars(invocation.args).items() if v not in (None, False, [])
+    }
 
 
 @pytest.mark.parametrize(
@@ -176,10 +178,42 @@ def test_any_text_is_covered_by_its_tokens(text: str) -> None:
 
 @given(
     st.lists(
-        st.sampled_from([*GRAMMAR.index, "--state", "failed", "--", "-", "{", "}", "'", '"', "|", "#", "3", "--json", "=", " "])
+        st.sampled_from(
+            [
+                *GRAMMAR.index,
+                "--state",
+                "failed",
+                "--",
+                "-",
+                "{",
+                "}",
+                "'",
+                '"',
+                "|",
+                "#",
+                "3",
+                "--json",
+                "=",
+                " ",
+            ]
+        )
     ).map("".join)
     | st.lists(
-        st.sampled_from([*GRAMMAR.index, "--state", "failed", "--", "-", "{}", "'a'", "|", "# x", "3-5", "--json"])
+        st.sampled_from(
+            [
+                *GRAMMAR.index,
+                "--state",
+                "failed",
+                "--",
+                "-",
+                "{}",
+                "'a'",
+                "|",
+                "# x",
+                "3-5",
+                "--json",
+            ]
+        )
     ).map(" ".join)
 )
 def test_a_line_is_parsed_or_refused(text: str) -> None:
@@ -217,7 +251,9 @@ def test_every_row_is_sound(command: Any) -> None:
     assert callable(command.load())
     assert command.summary
     assert not command.summary.endswith(".")
-    flags = [param.flag for param in command.flags] + [param.short for param in command.flags if param.short]
+    flags = [param.flag for param in command.flags] + [
+        param.short for param in command.flags if param.short
+    ]
     assert len(set(flags)) == len(flags)
     assert all(param.help for param in command.params)
     assert all(param.kind != TAIL for param in command.params[:-1])

@@ -240,6 +240,31 @@ def test_reader_follows_a_growing_file(path: Path) -> None:
         assert reader.read_new() == reader.read_rest() == []
 
 
+def test_reader_beside_a_writer_misses_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written while a reader looks, between any two of its calls, is read once."""
+    recorder = Recorder(str(path), LIMIT)
+    recorder.add(STDERR, b"0", 0, 0)
+    recorder.flush()
+    written = 1
+    real = os.fstat
+
+    def write_after(fd: int) -> os.stat_result:
+        nonlocal written
+        result = real(fd)
+        recorder.add(STDOUT if written % 2 else STDERR, b"%d" % (written % 10), 0, 0)
+        recorder.flush()
+        written += 1
+        return result
+
+    with Reader(Output(path=str(path))) as reader:
+        monkeypatch.setattr(os, "fstat", write_after)
+        found = b"".join(text(reader.read_new()) for _ in range(10))
+        monkeypatch.setattr(os, "fstat", real)
+        found += text(reader.read_new())
+    recorder.finish()
+    assert found == b"".join(b"%d" % (number % 10) for number in range(written))
+
+
 def test_reader_does_not_guess_bytes_that_wait_for_their_mark(path: Path) -> None:
     """Of a running attempt only marked bytes are shown."""
     record(path, [(STDOUT, b"one")], flush=True)

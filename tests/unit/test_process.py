@@ -1,157 +1,44 @@
-"""Attempts as real processes: how they end, what they leave, what they wrote."""
+"""Attempts as real processes: how they end, how they are steered, what they wrote."""
 
 from __future__ import annotations
 
 import errno
 import os
 import resource
-import select
 import signal
 import subprocess
 import sys
-import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl import orphans, plumbing, proctree, spawn
-from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, TIMEOUT, Claim, Outcome, Output
-from queuectl.output import STDERR, STDOUT, Reader, pieces
-from queuectl.process import (
-    Control,
-    Plan,
-    account_env,
-    become_subreaper,
-    end_survivors,
-    pid_start,
-    plan_for,
-    run,
+from queuectl import spawn
+from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, TIMEOUT, Outcome, Output
+from queuectl.output import STDERR, STDOUT
+from queuectl.process import Control, run
+from tests.unit.attempts import (
+    ENV,
+    PATIENCE,
+    Line,
+    Running,
+    attempt,
+    follow_until,
+    follower,
+    leaves_nothing_open,
+    make,
+    open_gate,
+    wrote,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-#: seconds until a test gives up on something that should come at once
-PATIENCE = 10
-GRACE = 200
-TOKEN = "t-0123"
-ENV = {"PATH": os.environ["PATH"], "QUEUECTL_TOKEN": TOKEN}
-#: runs its words in a session of its own, as daemons do
-OWN_SESSION = (
-    f"{sys.executable} -S -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'"
-)
-
-
-@pytest.fixture(params=[False, True], ids=["plain", "subreaper"])
-def subreaper(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Both kinds of host; afterwards this process is as it was."""
-    if not request.param:
-        yield
-        return
-    if not become_subreaper():
-        pytest.skip("needs Linux")
-    import ctypes
-
-    yield
-    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
 
 
 @pytest.fixture(autouse=True)
-def no_descriptor_is_left() -> Iterator[None]:
-    """See that all descriptors come back, but for /dev/null and pipes kept to be used again."""
-    if not os.path.isdir("/proc/self/fd"):
-        yield
-        return
-    spawn._null_fd()
-    before = len(os.listdir("/proc/self/fd")) - 2 * len(plumbing.wakes)
-    yield
-    assert len(os.listdir("/proc/self/fd")) - 2 * len(plumbing.wakes) == before
-
-
-def make(tmp_path: Path, *argv: str, shell: str | None = None, **more: object) -> Plan:
-    """Return a plan for an argv or a shell line."""
-    if shell is not None:
-        argv = ("/bin/sh", "-c", shell)
-    fields = {
-        "cwd": str(tmp_path), "env": ENV, "kill_grace": GRACE, "token": TOKEN,
-        "output_path": str(tmp_path / "output"), **more,
-    }  # fmt: skip
-    return Plan(argv, **fields)  # type: ignore[arg-type]
-
-
-def attempt(plan: Plan, control: Control | None = None) -> Outcome:
-    """Run a plan in this thread."""
-    return run(plan, control or Control(), on_start=lambda *_: None)
-
-
-class Running:
-    """An attempt in a thread of its own."""
-
-    def __init__(self, plan: Plan, **clocks: Callable[[], float]) -> None:
-        self.control = Control()
-        self.pid = 0
-        self._clocks = clocks
-        self._outcome: Outcome | None = None
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(plan,))
-        self._thread.start()
-        assert self._started.wait(PATIENCE)
-
-    def _run(self, plan: Plan) -> None:
-        try:
-            self._outcome = run(plan, self.control, on_start=self._on_start, **self._clocks)  # type: ignore[arg-type]
-        finally:
-            self._started.set()
-
-    def _on_start(self, pid: int, started: int) -> None:
-        assert started > 1_600_000_000_000
-        self.pid = pid
-        self._started.set()
-
-    def outcome(self) -> Outcome:
-        """Wait for the end."""
-        self._thread.join(PATIENCE)
-        assert self._outcome is not None
-        return self._outcome
-
-
-class Line:
-    """A fifo through which jobs tell the test things; its end shows that all writers are gone."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        os.mkfifo(path)
-        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-
-    def read(self) -> bytes:
-        """Return what comes next, b"" when nobody holds the other end any more."""
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        assert poll.poll(PATIENCE * 1000), "nothing came"
-        return os.read(self._fd, 65536)
-
-    def read_until(self, mark: bytes) -> bytes:
-        """Return all up to `mark`."""
-        data = b""
-        while mark not in data:
-            new = self.read()
-            assert new, data
-            data += new
-        return data
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing can be read now, and somebody still could write."""
-        try:
-            return not os.read(self._fd, 1)
-        except BlockingIOError:
-            return True
-
-    def close(self) -> None:
-        """Close this end."""
-        os.close(self._fd)
+def nothing_stays_open() -> Iterator[None]:
+    """Every test here ends its attempts and gives back every descriptor."""
+    yield from leaves_nothing_open()
 
 
 @pytest.fixture
@@ -160,12 +47,6 @@ def line(tmp_path: Path) -> Iterator[Line]:
     made = Line(tmp_path / "line")
     yield made
     made.close()
-
-
-def wrote(outcome: Outcome, stream: int | None = None) -> bytes:
-    """Return what an attempt wrote."""
-    assert outcome.output is not None
-    return b"".join(piece.data for piece in pieces(outcome.output, stream=stream))
 
 
 # -- how it ends
@@ -203,12 +84,20 @@ def test_timeout(tmp_path: Path) -> None:
     assert (outcome.kind, outcome.code, outcome.reason) == (TIMEOUT, None, "timeout after 50ms")
 
 
-def test_idle_timeout(tmp_path: Path) -> None:
-    """An attempt that is silent too long is ended; one that writes goes on."""
-    writes = "for i in 1 2 3; do echo $i; sleep 0.2; done; sleep 100"
-    outcome = attempt(make(tmp_path, shell=writes, idle_timeout=500))
-    assert outcome.reason == "timeout after idle 500ms"
-    assert wrote(outcome) == b"1\n2\n3\n"
+def test_idle_timeout(tmp_path: Path, line: Line) -> None:
+    """An attempt that is silent too long is ended; output puts that off."""
+    os.mkfifo(tmp_path / "gate")
+    shell = "exec 9>line; echo up >&9; read x < gate; echo one; read x < gate; sleep 100"
+    running = Running(make(tmp_path, shell=shell, idle_timeout=60_000))
+    line.read_until(b"up")
+    running.put_forward(50)
+    open_gate(tmp_path / "gate")
+    with follower(tmp_path) as reader:
+        follow_until(reader, b"one\n")
+    running.put_forward(50)
+    open_gate(tmp_path / "gate")
+    running.put_forward(50)
+    assert running.outcome().reason == "timeout after idle 1m"
 
 
 def test_missing_command(tmp_path: Path) -> None:
@@ -350,10 +239,8 @@ def test_send(tmp_path: Path) -> None:
     shell = "read a; echo got $a; read b; echo got $b; cat"
     running = Running(make(tmp_path, shell=shell, stdin=b"one\n", interactive=True))
     running.control.send(b"two\n")
-    with Reader(Output(path=str(tmp_path / "output"))) as reader:
-        found = b""
-        while b"two" not in found:
-            found += b"".join(piece.data for piece in reader.read_new())
+    with follower(tmp_path) as reader:
+        follow_until(reader, b"two")
     running.control.cancel()
     outcome = running.outcome()
     assert (outcome.kind, wrote(outcome)) == (STOPPED, b"got one\ngot two\n")
@@ -393,7 +280,8 @@ def test_cancel_now(tmp_path: Path, line: Line) -> None:
 
 def test_cancel_and_then_now(tmp_path: Path, line: Line) -> None:
     """Impatience cuts the grace short."""
-    shell = "exec 9>line; trap 'echo no >&9' TERM; echo up >&9; while :; do sleep 100; done"
+    sleeper = "/bin/sh -c 'echo up >&9; exec sleep 100'"
+    shell = f"exec 9>line; trap 'echo no >&9' TERM; {sleeper}; while :; do sleep 100; done"
     running = Running(make(tmp_path, shell=shell, kill_grace=100_000))
     line.read_until(b"up")
     running.control.cancel()
@@ -444,38 +332,33 @@ def test_signal_is_only_delivered(tmp_path: Path, line: Line) -> None:
     line.read_until(b"up")
     running.control.signal(signal.SIGUSR1)
     line.read_until(b"usr1")
-    with (tmp_path / "gate").open("w") as gate:
-        gate.write("go\n")
+    open_gate(tmp_path / "gate")
     assert running.outcome().reason == "exit 5"
 
 
 def test_signal_that_ends_it(tmp_path: Path) -> None:
     """Rule 1: a signal is a failure that names it."""
     running = Running(make(tmp_path, "sleep", "100"))
-    running.control.signal(signal.SIGINT)
-    assert running.outcome().reason == "signal 2"
+    running.control.signal(signal.SIGUSR2)
+    assert running.outcome().reason == f"signal {int(signal.SIGUSR2)}"
 
 
 @pytest.mark.skipif(not hasattr(os, "waitid"), reason="needs waitid")
 def test_pause_stands_the_clocks_still(tmp_path: Path, line: Line) -> None:
     """While paused neither timeout runs; after resume there is as much left as before."""
-    now = 0.0
     os.mkfifo(tmp_path / "gate")
-    shell = "exec 9>line; echo up >&9; read x < gate; echo over >&9"
-    limits = {"timeout": 60_000, "idle_timeout": 50_000}
-    running = Running(make(tmp_path, shell=shell, **limits), monotonic=lambda: now)
+    shell = "exec 9>line; echo up >&9; read x < gate; echo over >&9; sleep 100"
+    running = Running(make(tmp_path, shell=shell, timeout=60_000, idle_timeout=50_000))
     line.read_until(b"up")
     running.control.pause()
     os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WNOWAIT)
-    now = 1_000_000.0
-    # wakes the worker, which sees the time
-    running.control.send(b"")
+    running.put_forward(1_000_000)
     running.control.resume()
     os.waitid(os.P_PID, running.pid, os.WCONTINUED | os.WNOWAIT)
-    with (tmp_path / "gate").open("w") as gate:
-        gate.write("go\n")
+    open_gate(tmp_path / "gate")
     line.read_until(b"over")
-    assert running.outcome().succeeded
+    running.put_forward(60)
+    assert running.outcome().kind == TIMEOUT
 
 
 def test_paused_job_can_be_cancelled(tmp_path: Path) -> None:
@@ -484,209 +367,6 @@ def test_paused_job_can_be_cancelled(tmp_path: Path) -> None:
     running.control.pause()
     running.control.cancel()
     assert running.outcome().kind == STOPPED
-
-
-# -- what it leaves
-
-GRANDCHILDREN = {
-    "same group": "sleep 100 9>&9 &",
-    "ignores SIGTERM": "(trap '' TERM; sleep 100) &",
-    "own session": f"{OWN_SESSION} sleep 100 &",
-    "own session, ignores SIGTERM": f"(trap '' TERM; exec {OWN_SESSION} sleep 100) &",
-    "orphan in its own session": f"({OWN_SESSION} sh -c 'sleep 100 & echo >&9; wait' &); true;",
-}
-
-
-@pytest.mark.parametrize("child", GRANDCHILDREN.values(), ids=GRANDCHILDREN)
-@pytest.mark.parametrize("how", ["cancel", "now", "timeout"])
-@pytest.mark.usefixtures("subreaper")
-def test_the_whole_tree_is_gone(tmp_path: Path, line: Line, child: str, how: str) -> None:
-    """Cancel and timeout end every process, whatever it does; each holds the line and the pipe."""
-    jump = 0.0
-    made = make(
-        tmp_path, shell=f"exec 9>line; {child} echo up >&9; wait; sleep 100", timeout=60_000
-    )
-    running = Running(made, monotonic=lambda: time.monotonic() + jump)
-    line.read_until(b"up")
-    if how == "timeout":
-        jump = 100.0
-        # wakes the worker, which sees the time
-        running.control.resume()
-    else:
-        running.control.cancel(now=how == "now")
-    assert running.outcome().kind == (TIMEOUT if how == "timeout" else STOPPED)
-    while line.read():
-        pass
-
-
-@pytest.mark.parametrize("child", list(GRANDCHILDREN.values())[:2], ids=list(GRANDCHILDREN)[:2])
-@pytest.mark.usefixtures("subreaper")
-def test_the_group_is_gone_after_the_end(tmp_path: Path, line: Line, child: str) -> None:
-    """When the first process ends by itself the rest of its group is ended."""
-    outcome = attempt(make(tmp_path, shell=f"exec 9>line; {child} exit 7"))
-    assert outcome.reason == "exit 7"
-    assert line.read() == b""
-
-
-def test_group_may_finish_within_the_grace(tmp_path: Path) -> None:
-    """Members of the group get SIGTERM first, and what they write then is kept."""
-    shell = (
-        "(trap 'echo saved; exit' TERM; echo up; sleep 100 & echo > ready; wait) & read x < ready"
-    )
-    os.mkfifo(tmp_path / "ready")
-    outcome = attempt(make(tmp_path, shell=shell, kill_grace=100_000))
-    assert outcome.succeeded
-    assert wrote(outcome) == b"up\nsaved\n"
-
-
-def test_a_daemon_is_spared_and_does_not_hang_us(tmp_path: Path, line: Line) -> None:
-    """After a normal end a process in its own session lives on, though it holds the pipe."""
-    shell = f"exec 9>line; {OWN_SESSION} sh -c 'echo in; echo $$ >&9; sleep 100' & read x < gate"
-    os.mkfifo(tmp_path / "gate")
-    running = Running(make(tmp_path, shell=shell))
-    daemon = int(line.read_until(b"\n"))
-    with (tmp_path / "gate").open("w") as gate:
-        gate.write("go\n")
-    outcome = running.outcome()
-    assert outcome.succeeded
-    assert wrote(outcome) == b"in\n"
-    assert line.is_silent
-    os.killpg(daemon, signal.SIGKILL)
-    assert line.read() == b""
-
-
-def test_a_daemon_that_writes_for_ever_does_not_hang_us(tmp_path: Path, line: Line) -> None:
-    """What is in the pipe is read, not what comes after."""
-    shell = f"exec 9>line; {OWN_SESSION} yes & echo $! >&9; read x < gate"
-    os.mkfifo(tmp_path / "gate")
-    running = Running(make(tmp_path, shell=shell, output_limit=1000))
-    line.read_until(b"\n")
-    with (tmp_path / "gate").open("w") as gate:
-        gate.write("go\n")
-    assert running.outcome().succeeded
-    assert line.read() == b""
-
-
-def test_leave_children(tmp_path: Path, line: Line) -> None:
-    """`leave_children` spares the group."""
-    shell = "exec 9>line; sleep 100 & echo $! >&9"
-    assert attempt(make(tmp_path, shell=shell, leave_children=True)).succeeded
-    child = int(line.read_until(b"\n"))
-    assert line.is_silent
-    os.kill(child, signal.SIGKILL)
-    assert line.read() == b""
-
-
-def test_reap_orphans(tmp_path: Path, line: Line) -> None:
-    """Adopted zombies go, zombies that somebody waits for stay."""
-    script = (
-        "import os, signal, subprocess, sys\n"
-        "from queuectl.process import Control, Plan, become_subreaper, reap_orphans, run\n"
-        "assert become_subreaper()\n"
-        "ours = subprocess.Popen(['true'])\n"
-        "named = subprocess.Popen(['true'], start_new_session=True)\n"
-        "seen = []\n"
-        "def on_start(pid, started):\n"
-        "    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)\n"
-        "    reap_orphans({named.pid})\n"
-        "    seen.append(pid)\n"
-        "plan = Plan(('sh', '-c', 'sleep 100 & echo $! > pid; exit 3'), os.getcwd(),\n"
-        "            {'PATH': os.environ['PATH']}, leave_children=True)\n"
-        "outcome = run(plan, Control(), on_start=on_start)\n"
-        "assert outcome.code == 3, outcome\n"
-        "orphan = int(open('pid').read())\n"
-        "os.kill(orphan, signal.SIGKILL)\n"
-        "os.waitid(os.P_PID, orphan, os.WEXITED | os.WNOWAIT)\n"
-        "reap_orphans({named.pid})\n"
-        "assert not os.path.exists(f'/proc/{orphan}')\n"
-        "assert ours.wait() == named.wait() == 0\n"
-        "reap_orphans(set())\n"
-    )
-    if not sys.platform.startswith("linux"):
-        pytest.skip("needs a subreaper")
-    root = os.path.dirname(os.path.dirname(spawn.__file__))
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root},
-        capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-# -- survivors of a host
-
-
-@pytest.fixture(params=["pidfd", "no pidfd", "psutil"])
-def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend to be on systems that offer less."""
-    if request.param != "pidfd":
-        monkeypatch.delattr(os, "pidfd_open", raising=False)
-    if request.param == "psutil":
-        monkeypatch.setattr(proctree, "ON_LINUX", False)
-
-
-def left_by_a_dead_host(tmp_path: Path, shell: str, token: str = TOKEN) -> subprocess.Popen[bytes]:
-    """Start what a host would have started."""
-    return subprocess.Popen(
-        ["/bin/sh", "-c", f"exec 9>line; {shell}"],
-        cwd=tmp_path, env={**ENV, "QUEUECTL_TOKEN": token}, start_new_session=True,
-    )  # fmt: skip
-
-
-@pytest.mark.usefixtures("system")
-@pytest.mark.parametrize("child", GRANDCHILDREN.values(), ids=GRANDCHILDREN)
-def test_survivors_are_ended(tmp_path: Path, line: Line, child: str) -> None:
-    """The first process and all that came of it are ended and counted."""
-    with left_by_a_dead_host(tmp_path, f"{child} echo up >&9; wait; sleep 100") as first:
-        line.read_until(b"up")
-        assert end_survivors(TOKEN, first.pid, pid_start(first.pid), GRACE) >= 2
-    while line.read():
-        pass
-
-
-@pytest.mark.usefixtures("system")
-def test_survivors_of_a_dead_leader_are_found_by_token(tmp_path: Path, line: Line) -> None:
-    """The first process is gone, the rest of its session is not; one of them cleared its token."""
-    shell = "sleep 100 & env -i /bin/sleep 100 & echo up >&9"
-    with left_by_a_dead_host(tmp_path, shell) as first:
-        start = pid_start(first.pid)
-        line.read_until(b"up")
-    assert end_survivors(TOKEN, first.pid, start, GRACE) == 2
-    assert line.read() == b""
-
-
-@pytest.mark.usefixtures("system")
-def test_strangers_are_spared(tmp_path: Path, line: Line) -> None:
-    """A number that was used again, and other attempts, are left alone."""
-    with left_by_a_dead_host(tmp_path, "echo up >&9; sleep 100", "another") as first:
-        line.read_until(b"up")
-        start = pid_start(first.pid)
-        assert end_survivors(TOKEN, first.pid, start - 1, GRACE) == 0
-        assert end_survivors("", 0, 0, GRACE) == 0
-        assert first.poll() is None
-        assert end_survivors("another", first.pid, start, 0) >= 1
-    assert line.read() == b""
-
-
-def test_start_of_nobody() -> None:
-    """A process that is gone has no start."""
-    with subprocess.Popen(["true"]) as gone:
-        assert pid_start(gone.pid) > 0
-    assert pid_start(gone.pid) == 0
-
-
-def test_a_spawn_under_way_makes_no_orphan() -> None:
-    """A zombie seen during a spawn is an orphan only if that spawn's child is another."""
-    leaders = orphans.Leaders()
-    seen = proctree.Process(100, 1, 100, 100, 5, zombie=True)
-    first = leaders.announce()
-    assert leaders.strangers([seen]) == []
-    second = leaders.announce()
-    leaders.settle(first, 200)
-    assert leaders.strangers([seen]) == [100]
-    leaders.settle(second, 100)
-    assert leaders.strangers([seen]) == []
-    leaders.remove(second)
-    assert leaders.strangers([seen]) == [100]
 
 
 # -- what it wrote
@@ -753,15 +433,11 @@ def test_output_can_be_followed(tmp_path: Path) -> None:
     """What has been written is readable elsewhere while the attempt runs."""
     os.mkfifo(tmp_path / "gate")
     running = Running(make(tmp_path, shell="echo one; read x < gate; echo two >&2"))
-    with Reader(Output(path=str(tmp_path / "output"))) as reader:
-        found: list[object] = []
-        while not found:
-            found += reader.read_new()
-        with (tmp_path / "gate").open("w") as gate:
-            gate.write("go\n")
+    with follower(tmp_path) as reader:
+        follow_until(reader, b"one\n")
+        open_gate(tmp_path / "gate")
         outcome = running.outcome()
-        found += reader.read_new()
-        assert [piece[0] for piece in found] == [STDOUT, STDERR]  # type: ignore[index]
+        assert [(piece.stream, piece.data) for piece in reader.read_new()] == [(STDERR, b"two\n")]
     assert outcome.output is not None
     assert outcome.output.path == str(tmp_path / "output")
 
@@ -803,84 +479,27 @@ def test_message(tmp_path: Path, shell: str, message: str | None) -> None:
         assert not file.exists()
 
 
-# -- plans
+# -- signals that the host was started to ignore
 
 
-CLAIM = Claim(
-    job_id=7, token=TOKEN, run=3, queue="q", priority=0, command="echo", args=("a b",), shell=False,
-    cwd="/", env={"LANG": "C"}, policy={}, stdin=None, attempts=0, max_retries=3, due_at=0,
-    claimed_at=0,
-)  # fmt: skip
-BASE = {"HOME": "/h", "USER": "u", "LOGNAME": "u", "SHELL": "/bin/sh", "TMPDIR": "/t"}
-
-
-def plan(**changes: object) -> Plan:
-    """Return the plan for a claim with some fields changed."""
-    return plan_for(CLAIM._replace(**changes), base_env=BASE, slot=1, output_path="/o/7.3")  # type: ignore[arg-type]
-
-
-def test_plan_has_the_defaults() -> None:
-    """What no policy says comes from the settings."""
-    made = plan()
-    assert made.cwd == "/"
-    assert (made.timeout, made.idle_timeout, made.kill_grace) == (0, 0, 10_000)
-    assert made.output_limit == 256 * 1024 * 1024
-    assert (made.interactive, made.merge, made.leave_children) == (False, False, False)
-    assert (made.output_path, made.error_file) == ("/o/7.3", "/o/7.3.error")
-
-
-def test_plan_follows_the_policy() -> None:
-    """A policy of the job wins."""
-    made = plan(
-        policy={"timeout": "30s", "idle-timeout": "5s", "kill-grace": "1s", "output-limit": "1k",
-                "merge": "true", "interactive": "yes", "leave-children": "1"}
-    )  # fmt: skip
-    assert (made.timeout, made.idle_timeout, made.kill_grace) == (30_000, 5_000, 1_000)
-    assert (made.output_limit, made.merge, made.interactive) == (1024, True, True)
-    assert made.leave_children
-
-
-@pytest.mark.parametrize(
-    ("changes", "argv"),
-    [
-        ({}, ("echo", "a b")),
-        ({"args": None}, ("echo",)),
-        ({"args": None, "shell": True}, ("/bin/sh", "-c", "echo")),
-        (
-            {"args": (), "shell": True, "policy": {"shell": "/bin/bash"}},
-            ("/bin/bash", "-c", "echo"),
-        ),
-        ({"shell": True}, ("/bin/sh", "-c", "echo", "/bin/sh", "a b")),
-    ],
-)
-def test_argv(changes: dict[str, object], argv: tuple[str, ...]) -> None:
-    """Rule 10: words are an argv, a line goes to the shell."""
-    assert plan(**changes).argv == argv
-
-
-def test_environment_is_exactly_rule_12(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the host's environment reaches a job."""
-    monkeypatch.setenv("SECRET", "x")
-    made = plan(command="/usr/bin/env", args=None)._replace(
-        cwd=str(tmp_path), error_file=str(tmp_path / "e")
+def test_jobs_do_not_inherit_ignored_signals(tmp_path: Path) -> None:
+    """A host under nohup ignores SIGHUP, and goes on doing so, but its jobs do not."""
+    script = (
+        "import os, signal\n"
+        "from queuectl.process import Control, Plan, restore_signals, run\n"
+        "for number in (signal.SIGHUP, signal.SIGINT, signal.SIGCHLD):\n"
+        "    signal.signal(number, signal.SIG_IGN)\n"
+        "restore_signals()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "for number in (1, 2):\n"
+        "    plan = Plan(('/bin/sh', '-c', f'kill -{number} $$'), '/', {})\n"
+        "    outcome = run(plan, Control(), on_start=lambda *_: None)\n"
+        "    assert outcome.reason == f'signal {number}', outcome\n"
     )
-    found = dict(entry.split("=", 1) for entry in wrote(attempt(made)).decode().splitlines())
-    assert found == {
-        **BASE, "LANG": "C", "QUEUECTL_JOB_ID": "7", "QUEUECTL_ATTEMPT": "3", "QUEUECTL_QUEUE": "q",
-        "QUEUECTL_TOKEN": TOKEN, "QUEUECTL_SLOT": "1", "QUEUECTL_ERROR_FILE": str(tmp_path / "e"),
-    }  # fmt: skip
-
-
-def test_a_job_cannot_forge_its_token() -> None:
-    """What identifies an attempt wins over what the job brings."""
-    assert plan(env={"QUEUECTL_TOKEN": "forged"}).env["QUEUECTL_TOKEN"] == TOKEN
-
-
-def test_account_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The account's variables come from the account, not from who started the host."""
-    monkeypatch.setenv("HOME", "/forged")
-    monkeypatch.setenv("TMPDIR", "/scratch")
-    found = account_env()
-    assert set(found) == {"HOME", "USER", "LOGNAME", "SHELL", "TMPDIR"}
-    assert found["HOME"] != "/forged"
-    assert found["TMPDIR"] == "/scratch"
+    root = os.path.dirname(os.path.dirname(spawn.__file__))
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root},
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")

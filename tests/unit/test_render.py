@@ -60,9 +60,16 @@ def test_a_pipe_gets_rows_before_the_last_is_known() -> None:
 
 
 def test_a_number_keeps_its_digits() -> None:
-    """tabulate is kept from reading numbers."""
+    """Tabulate is kept from reading numbers."""
     table = Table((Column("A"), Column("B")), [("1e5", "007"), ("0x1F", "1.500")])
-    assert shown(Result(None, (table,)), TERMINAL).split() == ["A", "B", "1e5", "007", "0x1F", "1.500"]
+    assert shown(Result(None, (table,)), TERMINAL).split() == [
+        "A",
+        "B",
+        "1e5",
+        "007",
+        "0x1F",
+        "1.500",
+    ]
 
 
 def test_wide_characters_are_counted() -> None:

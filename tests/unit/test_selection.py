@@ -46,7 +46,9 @@ def test_ranges_are_read_back(first: int, more: int) -> None:
     assert parse_range(f"{first}-{first + more}") == (first, first + more)
 
 
-@pytest.mark.parametrize("text", ["3", "3-5", "3-", "1,4", "1 4", "last", "all", "failed,dead", "2 all"])
+@pytest.mark.parametrize(
+    "text", ["3", "3-5", "3-", "1,4", "1 4", "last", "all", "failed,dead", "2 all"]
+)
 def test_a_selection_is_no_command(text: str) -> None:
     """`enqueue 3` is a mistake."""
     assert looks_like_selection(text)
@@ -66,7 +68,22 @@ def test_a_name_can_be_selected_by(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "3", "3-5", "3-", "a b", "a,b", "last", "all", "dead", "-x", "a\tb", "a\x1b[31m", "x" * 201]
+    "name",
+    [
+        "",
+        "3",
+        "3-5",
+        "3-",
+        "a b",
+        "a,b",
+        "last",
+        "all",
+        "dead",
+        "-x",
+        "a\tb",
+        "a\x1b[31m",
+        "x" * 201,
+    ],
 )
 def test_a_name_that_cannot_be_selected_by_is_refused(name: str) -> None:
     """The message says what a name is."""

@@ -53,7 +53,13 @@ def test_words_are_quoted_like_a_shells(text: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "operators"),
-    [("list|less", ["|"]), ("a;b", [";"]), ("a && b", ["&&"]), ("a > b < c", [">", "<"]), ("'a|b' \\;", [])],
+    [
+        ("list|less", ["|"]),
+        ("a;b", [";"]),
+        ("a && b", ["&&"]),
+        ("a > b < c", [">", "<"]),
+        ("'a|b' \\;", []),
+    ],
 )
 def test_operators_are_words_of_their_own(text: str, operators: list[str]) -> None:
     """Unless they are quoted."""

@@ -1,0 +1,104 @@
+"""`edit`, `move`, `signal`, `send`: jobs changed while they wait, or spoken to while they run."""
+
+from __future__ import annotations
+
+from queuectl.commands import acting, picking
+from queuectl.commands.drafts import Maker, check_command
+from queuectl.commands.result import Result, say
+from queuectl.errors import EXIT_FAILED, BadValue, Refused, UsageError, did_you_mean
+from queuectl.job import FAILED, PENDING, PROCESSING, STATES
+from queuectl.selection import parse_words
+from queuectl.store.base import Changed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from queuectl.commands.context import Context
+    from queuectl.store.base import Store
+    from queuectl.table import Args
+
+_WAITING = (PENDING, FAILED)
+
+
+def edit(ctx: Context, args: Args) -> Result:
+    """Run `edit`: what its flags say, of the jobs that are written out."""
+    chosen = parse_words(args.which)
+    if chosen.all or chosen.states:
+        raise UsageError("edit: give ids, ranges or names; its flags say what the jobs become")
+    maker = Maker(ctx, args, capture=False)
+    changes = dict(maker.flags)
+    if args.command is not None:
+        check_command(args.command)
+        # a line for a shell, whatever it was before
+        changes.update(command=args.command, args=None, shell=changes.get("shell"))
+    if not changes and not maker.env:
+        raise UsageError("edit what? for example: edit 3 --priority 5, or --command 'make -j4'")
+
+    def change(store: Store, ids: Sequence[int]) -> list[Changed]:
+        with store.transaction():
+            return [_edit(store, job_id, changes, maker.env) for job_id in ids]
+
+    verb = acting.Verb("edit", "changed", change, STATES, STATES)
+    return acting.act(ctx, args, verb, chosen)
+
+
+def _edit(store: Store, job_id: int, changes: dict[str, object], env: object) -> Changed:
+    job = store.get(job_id)
+    if env and job is not None:
+        changes = {**changes, "env": {**job.env, **env}}  # type: ignore[dict-item]
+    return store.edit(job_id, changes)
+
+
+def move(ctx: Context, args: Args) -> Result:
+    """Run `move`: to another queue, or before or behind all that waits."""
+    if args.first + args.last + (args.to is not None) != 1:
+        raise UsageError("move where? one of --to QUEUE, --first and --last")
+    to: str | None = args.to
+    if to is not None:
+        picking.check_queues(ctx.store, (to,))
+
+    def change(store: Store, ids: Sequence[int]) -> list[Changed]:
+        if to is None:
+            return store.move(ids, first=args.first)
+        with store.transaction():
+            return [store.edit(job_id, {"queue": to}) for job_id in ids]
+
+    verb = acting.Verb("move", "moved", change, _WAITING, _WAITING)
+    return acting.act(ctx, args, verb)
+
+
+def send_signal(ctx: Context, args: Args) -> Result:
+    """Run `signal`: deliver it and no more; what becomes of the job is judged by its end."""
+    number = _signal_number(args.signal)
+    payload = str(number).encode()
+    verb = acting.Verb(
+        "signal", "signalled", lambda store, ids: store.wish(ids, "signal", payload),
+        (PROCESSING,), (PROCESSING,),
+    )  # fmt: skip
+    return acting.act(ctx, args, verb)
+
+
+def _signal_number(text: str) -> int:
+    """Return the number of a signal: `TERM`, `SIGTERM`, `term` or `15`."""
+    import signal
+
+    name = text.upper().removeprefix("SIG")
+    known = {one.name.removeprefix("SIG"): int(one) for one in signal.Signals}
+    if name in known:
+        return known[name]
+    if text.isdecimal() and int(text) in known.values():
+        return int(text)
+    raise BadValue(what="signal", value=text, expected=f"a signal{did_you_mean(name, known)}")
+
+
+def send(ctx: Context, args: Args) -> Result:
+    """Run `send`: a line for the standard input of a running job."""
+    job = picking.one_job(ctx, args.job)
+    if job.policy.get("interactive") != "on":
+        raise Refused(f"job {job.id} does not listen: enqueue it with --interactive")
+    line = " ".join(args.text) + ("" if args.no_newline else "\n")
+    (change,) = ctx.write(lambda store: store.wish((job.id,), "send", line.encode()))
+    if not change.done:
+        return Result(notes=(f"job {job.id} {change.why}",), exit_code=EXIT_FAILED)
+    return say(f"sent to job {job.id}", {"id": job.id, "bytes": len(line.encode())})
