@@ -53,6 +53,8 @@ class Options(Record):
     keep_going: bool = False
     #: --version or --help
     wants: str = ""
+    #: the process ends after this, so what the kernel closes need not be closed
+    last: bool = False
 
 
 def main() -> NoReturn:
@@ -61,7 +63,7 @@ def main() -> NoReturn:
 
     # a command that lives for 20 ms has nothing to collect; one that stays still collects
     gc.set_threshold(50_000, 20, 20)
-    status = run(sys.argv[1:])
+    status = run(sys.argv[1:], last=True)
     import atexit
 
     # everything is closed and flushed by now: taking modules apart one by one would cost a tenth
@@ -70,10 +72,13 @@ def main() -> NoReturn:
     os._exit(status)
 
 
-def run(argv: Sequence[str]) -> int:
-    """Run a command line; return the exit status. Never raises, never shows a traceback."""
+def run(argv: Sequence[str], *, last: bool = False) -> int:
+    """Run a command line; return the exit status. Never raises, never shows a traceback.
+
+    `last`: the caller ends the process right after it.
+    """
     try:
-        options = read_options(argv)
+        options = read_options(argv)._replace(last=last)
     except UsageError as error:
         sys.stderr.write(f"queuectl: {error}\n")
         return error.exit_status
@@ -205,11 +210,14 @@ class _Session:
 
     def __init__(self, options: Options, mode: str, *, stdin_free: bool) -> None:
         self._ctx = make_context(options, mode=mode, stdin_free=stdin_free)
+        self._leave_open = options.last
 
     def __enter__(self) -> Context:
         return self._ctx
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._leave_open and self._ctx.running_host is None:
+            return
         self._ctx.close(now=kind is KeyboardInterrupt)
 
 
@@ -277,7 +285,7 @@ def _open(options: Options) -> Store:
 
     url = options.store or os.environ.get("QUEUECTL_STORE")
     if not url:
-        from queuectl.store.paths import default_url
+        from queuectl.paths import default_url
 
         url = default_url(os.environ)
     return open_store(url, local_settings=from_environment(os.environ))

@@ -15,7 +15,7 @@ from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 TOKEN_VARIABLE = "QUEUECTL_TOKEN"  # noqa: S105  (a name)
 #: seconds to wait for processes that were sent SIGKILL: one in an uninterruptible sleep may stay
@@ -141,20 +141,24 @@ def find_tree(processes: dict[int, Process], leader: int, since: int, token: str
             or (token and holds_token(process.pid, token))
         )
     }
-    tree = with_descendants(processes, roots | {leader}) - {leader, os.getpid()}
+    tree = with_descendants(processes, roots | {leader}) - {leader}
     return {pid for pid in tree if pid in processes and not processes[pid].zombie}
 
 
 def with_descendants(processes: dict[int, Process], roots: set[int]) -> set[int]:
-    """Return `roots` and all that they started, as far as the parents between are alive."""
+    """Return `roots` and all that they started, as far as the parents between are alive.
+
+    Without ourselves and what we started: who recovers may be a job's own descendant.
+    """
     children: dict[int, list[int]] = {}
     for process in processes.values():
         children.setdefault(process.parent, []).append(process.pid)
+    me = os.getpid()
     found: set[int] = set()
     waiting = list(roots)
     while waiting:
         pid = waiting.pop()
-        if pid not in found:
+        if pid not in found and pid != me:
             found.add(pid)
             waiting += children.get(pid, ())
     return found
@@ -311,9 +315,14 @@ def end_survivors(token: str, pid: int, start: int, grace_ms: int) -> int:
     it. A number that now belongs to another process is left alone. Returns how many processes were
     ended; blocks for the grace at the most, then some seconds for the kernel.
     """
+    return end_all(lambda: _survivors(token, pid, start), grace_ms)
+
+
+def end_all(find: Callable[[], list[Process]], grace_ms: int) -> int:
+    """End all processes that `find` returns, as often as it is asked: as `end_survivors` does."""
     victims = Victims()
     try:
-        new = victims.add(_survivors(token, pid, start))
+        new = victims.add(find())
         ended = len(new)
         if grace_ms > 0:
             victims.signal(signal.SIGTERM)
@@ -322,7 +331,7 @@ def end_survivors(token: str, pid: int, start: int, grace_ms: int) -> int:
         deadline = time.monotonic() + KILL_WAIT
         # what they forked meanwhile is found by the next round
         while time.monotonic() < deadline:
-            ended += len(victims.add(_survivors(token, pid, start)))
+            ended += len(victims.add(find()))
             if not victims:
                 break
             victims.signal(signal.SIGKILL)
@@ -350,7 +359,7 @@ def _survivors(token: str, pid: int, start: int) -> list[Process]:
     roots = set(holders)
     if known:
         roots |= {p.pid for p in processes.values() if pid in (p.pid, p.session, p.group)}
-    tree = with_descendants(processes, roots) - {os.getpid()}
+    tree = with_descendants(processes, roots)
     return [processes[p] for p in tree if p in processes and not processes[p].zombie]
 
 

@@ -13,6 +13,7 @@ import os
 from struct import Struct
 
 from queuectl.job import Output
+from queuectl.paths import make_private
 from queuectl.record import Record
 
 STDOUT, STDERR = 1, 2
@@ -208,7 +209,7 @@ def _create(path: str) -> int:
         try:
             return os.open(path, flags, 0o600)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            make_private(os.path.dirname(path))
             return os.open(path, flags, 0o600)
     except OSError:
         return -2

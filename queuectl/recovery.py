@@ -25,9 +25,9 @@ from queuectl.hostfile import (
     pid_namespace,
 )
 from queuectl.job import LOST, Outcome, Output
+from queuectl.paths import host_path, hosts_directory, output_path, wake_path
 from queuectl.process import end_survivors, pid_start
 from queuectl.store.base import Settlement
-from queuectl.store.paths import host_path, hosts_directory, output_path, wake_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

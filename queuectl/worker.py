@@ -20,11 +20,11 @@ from queuectl.hostfile import HostFile
 from queuectl.job import CANNOT_START, STOPPED, Outcome
 from queuectl.jobqueue import JobQueue
 from queuectl.keeper import Keeper
+from queuectl.paths import host_path, hosts_directory, make_private, output_path
 from queuectl.process import Control, account_env, become_subreaper, pid_start, plan_for, run
 from queuectl.pump import Events, Pump
 from queuectl.record import Record
 from queuectl.registration import Registration
-from queuectl.store.paths import host_path, hosts_directory, output_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class WorkerHost(Events):
         self.queue = JobQueue()
         self._registration = Registration(self.id, store.now(), self._crew)
         directory = hosts_directory(store.local_directory)
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private(directory)
         self._file = HostFile(host_path(directory, self.id), pid_start(os.getpid()))
         try:
             self._registration.write(store)

@@ -147,7 +147,7 @@ TABLE: tuple[Command, ...] = (
     Command(
         ("send",), "write a line to the standard input of a running job", "queuectl.commands.steering:send",
         (
-            Param("no_newline", FLAG, "without a newline at the end"),
+            Param("raw", FLAG, "just the text, without a newline at the end"),
             Param("job", POSITIONAL, "the job", metavar="JOB", completer="job-ids"),
             Param("text", POSITIONAL, "what to write", metavar="TEXT", nargs="*"),
         ),

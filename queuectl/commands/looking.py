@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from queuectl.commands import picking, views
+from queuectl.commands import picking, reasons, views
 from queuectl.commands.result import Result, Table, Text, plural, say
-from queuectl.job import FAILED, FINAL, PENDING, PROCESSING, STATES
+from queuectl.job import FAILED, PENDING, PROCESSING
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
@@ -34,8 +34,7 @@ def status(ctx: Context, args: Args) -> Result:
     running = list(ctx.store.jobs(Filter(states=(PROCESSING,)), limit=rows))
     waiting = _waiting(ctx, max(2, (rows - len(running)) // 2))
     left = max(2, rows - len(running) - len(waiting))
-    final = tuple(state for state in STATES if state in FINAL)
-    finished = list(ctx.store.jobs(Filter(states=final), limit=left, newest=True))
+    finished = ctx.store.finished(left)
     data = {
         "counts": dict(counts),
         "workers": workers,
@@ -47,7 +46,7 @@ def status(ctx: Context, args: Args) -> Result:
         return say(f"No jobs yet: enqueue echo hello  ({plural(workers, 'worker')})", data)
     parts = [f"{number} {state}" for state, number in counts.items() if number]
     blocks: list[Text | Table] = [Text(f"{', '.join(parts)}; {plural(workers, 'worker')}")]
-    around = views.surroundings(ctx.store)
+    around = reasons.surroundings(ctx.store)
     for title, jobs in (("Running", running), ("Waiting", waiting), ("Finished", finished)):
         if jobs:
             cells = [views.job_cells(job, around) for job in jobs]
@@ -92,13 +91,13 @@ def listing(
     *,
     notes: Sequence[str] = (),
     columns: Sequence[Column] = views.JOB_COLUMNS,
-    cells: Callable[[Job, views.Surroundings], Sequence[str | None]] = views.job_cells,
+    cells: Callable[[Job, reasons.Surroundings], Sequence[str | None]] = views.job_cells,
 ) -> Result:
     """Return jobs as a table; when there are none, a sentence about where there are some."""
     first = next(jobs, None)
     if first is None:
         return Result([], (), (*notes, picking.where_they_are(ctx.store, states)))
-    around = views.surroundings(ctx.store)
+    around = reasons.surroundings(ctx.store)
 
     def everything() -> Iterator[Job]:
         yield first

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from queuectl.commands import picking, views
+from queuectl.commands.reasons import surroundings
 from queuectl.commands.result import Result, Stream
 from queuectl.errors import EXIT_FAILED, NotFound, Refused, UsageError
 from queuectl.job import COMPLETED, Output
 from queuectl.output import STDERR, STDOUT, Reader, pieces, read_tail, tail_offset
-from queuectl.store.paths import output_path
+from queuectl.paths import output_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _attempt(ctx: Context, job: Job, number: int | None) -> Attempt:
         runs = ", ".join(str(attempt.run) for attempt in attempts) or "none"
         raise NotFound(f"job {job.id} has no attempt {number}; there are: {runs}")
     if not attempts:
-        why = views.why_not(job, views.surroundings(ctx.store))
+        why = views.why_not(job, surroundings(ctx.store))
         raise Refused(f"job {job.id} has not started: {why}")
     return attempts[-1]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from queuectl.commands import acting, picking
 from queuectl.commands.drafts import Maker, check_command
 from queuectl.commands.result import Result, say
@@ -97,8 +99,9 @@ def send(ctx: Context, args: Args) -> Result:
     job = picking.one_job(ctx, args.job)
     if job.policy.get("interactive") != "on":
         raise Refused(f"job {job.id} does not listen: enqueue it with --interactive")
-    line = " ".join(args.text) + ("" if args.no_newline else "\n")
-    (change,) = ctx.write(lambda store: store.wish((job.id,), "send", line.encode()))
+    # a text in another encoding arrives as it was typed
+    data = os.fsencode(" ".join(args.text)) + (b"" if args.raw else b"\n")
+    (change,) = ctx.write(lambda store: store.wish((job.id,), "send", data))
     if not change.done:
         return Result(notes=(f"job {job.id} {change.why}",), exit_code=EXIT_FAILED)
-    return say(f"sent to job {job.id}", {"id": job.id, "bytes": len(line.encode())})
+    return say(f"sent to job {job.id}", {"id": job.id, "bytes": len(data)})

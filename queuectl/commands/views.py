@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from queuectl.commands.reasons import reasons_for
 from queuectl.commands.result import Column
-from queuectl.job import COMPLETED, FAILED, PENDING, PROCESSING
-from queuectl.record import Record
+from queuectl.job import COMPLETED, FAILED, PENDING
 from queuectl.timespec import describe_duration, format_time, iso_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
+    from queuectl.commands.reasons import Surroundings
     from queuectl.job import Attempt, Job
-    from queuectl.store.base import Store
 
 STATE_STYLES = {
     "processing": "cyan", "cancelling": "yellow", "completed": "green", "failed": "yellow",
@@ -30,21 +30,6 @@ JOB_COLUMNS = (
     Column("REASON", optional=True, elastic=True),
     Column("COMMAND", elastic=True),
 )
-
-
-class Surroundings(Record):
-    """What decides, apart from a job itself, why it does not run."""
-
-    now: int
-    #: whether any worker anywhere could take it
-    workers: bool
-    paused_queues: Collection[str]
-
-
-def surroundings(store: Store) -> Surroundings:
-    """Read what `waits_for` needs."""
-    paused = frozenset(queue.name for queue in store.queues() if queue.paused)
-    return Surroundings(store.now(), any(host.workers for host in store.hosts()), paused)
 
 
 def job_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
@@ -75,12 +60,12 @@ def took(job: Job, now: int) -> str | None:
 
 def reason(job: Job, around: Surroundings) -> str | None:
     """Return why a job waits, or how it ended when that was not well."""
-    if job.state in (PROCESSING, COMPLETED):
+    first = reasons_for(job, around)[0]
+    if job.state == COMPLETED:
         return None
     if job.state in (PENDING, FAILED):
-        waiting = waits_for(job, around)
-        return "; ".join(part for part in (job.reason, waiting) if part) or None
-    return None if job.reason == job.state else job.reason
+        return "; ".join(part for part in (job.reason, first.short) if part) or None
+    return first.short or None
 
 
 def why_not(job: Job, around: Surroundings) -> str:
@@ -88,21 +73,6 @@ def why_not(job: Job, around: Surroundings) -> str:
     return reason(job, around) or (
         "its turn has not come" if job.state in (PENDING, FAILED) else f"it is {job.shown_state}"
     )
-
-
-def waits_for(job: Job, around: Surroundings) -> str | None:
-    """Return what a waiting job waits for; None when only its turn."""
-    if job.paused:
-        return "paused"
-    if job.queue in around.paused_queues:
-        return f"queue {job.queue} is paused"
-    if job.due_at > around.now:
-        what = "retries" if job.state == FAILED else "starts"
-        left = job.due_at - around.now
-        if left > 3_600_000:
-            return f"{what} at {format_time(job.due_at, around.now)}"
-        return f"{what} in {describe_duration(left)}"
-    return None if around.workers else "no workers"
 
 
 def job_data(job: Job) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.commands import picking, views
+from queuectl.commands import picking, reasons, views
 from queuectl.commands.outputs import output_of
 from queuectl.commands.result import Result, Table, Text
 from queuectl.errors import Refused
@@ -29,7 +29,7 @@ def show(ctx: Context, args: Args) -> Result:
     if not jobs:
         return Result([], (), (picking.where_they_are(ctx.store, chosen.states),))
     blocks: list[Text | Table] = []
-    around = views.surroundings(ctx.store)
+    around = reasons.surroundings(ctx.store)
     for job in jobs:
         if blocks:
             blocks.append(Text(""))
@@ -43,7 +43,7 @@ def _data(ctx: Context, job: Job) -> dict[str, object]:
     return {**views.job_data(job), "env": dict(job.env), "history": attempts}
 
 
-def _blocks(ctx: Context, job: Job, around: views.Surroundings) -> Iterator[Text | Table]:
+def _blocks(ctx: Context, job: Job, around: reasons.Surroundings) -> Iterator[Text | Table]:
     facts = list(_facts(job, around))
     width = max(len(name) for name, _ in facts)
     head = f"job {job.id}" + (f" ({job.name})" if job.name else "") + f": {job.shown_state}"
@@ -70,13 +70,16 @@ def _edges(ctx: Context, attempt: Attempt) -> list[str]:
     return [] if output is None else output_edges(output)
 
 
-def _facts(job: Job, around: views.Surroundings) -> Iterator[tuple[str, str]]:
+def _facts(job: Job, around: reasons.Surroundings) -> Iterator[tuple[str, str]]:
     how = "by a shell" if job.shell else "no shell"
     yield "command", f"{job.words}  ({how})"
     place = [f"queue {job.queue}"]
     if job.priority:
         place.append(f"priority {job.priority}")
     yield "place", ", ".join(place)
+    why = reasons.reasons_for(job, around)
+    if not job.is_final and why[0].kind not in ("running", "turn"):
+        yield "why", f"it {reasons.sentence(why)}"
     policy = [f"max-retries {job.max_retries}", *(f"{k} {v}" for k, v in job.policy.items())]
     yield "policy", ", ".join(policy)
     yield (

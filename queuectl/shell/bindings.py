@@ -78,7 +78,7 @@ def bindings(
         data = event.data.replace("\r\n", "\n").replace("\r", "\n")
         lines, rest = lines_of(grammar, buffer.text + data)
         at_end = buffer.document.is_cursor_at_the_end
-        if not at_end or len(lines) + bool(rest.strip()) < 2:  # noqa: PLR2004
+        if not at_end or len(lines) + bool(rest.strip()) < 2:
             buffer.insert_text(data.rstrip("\n") if lines or not at_end else data)
             return
         buffer.text = lines[0]

@@ -58,4 +58,4 @@ def _quoted(path: str, quote: str) -> str:
         return "'" + path.replace("'", "'\\''")
     if quote == '"':
         return '"' + "".join("\\" + char if char in '"\\$`' else char for char in path)
-    return "".join(char if char in _SAFE or ord(char) > 127 else "\\" + char for char in path)  # noqa: PLR2004
+    return "".join(char if char in _SAFE or ord(char) > 127 else "\\" + char for char in path)

@@ -48,6 +48,9 @@ class Leaving:
                 choice = choice or STAY
             if choice is STAY:
                 return False
+        self._host.stop()
+        if not self._ended():
+            return False
         self._host.close()
         return True
 

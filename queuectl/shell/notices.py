@@ -108,7 +108,7 @@ class Digest:
 def summary(counts: dict[str, int]) -> Notice:
     """Return one line for many endings: `120 jobs completed, 3 failed`."""
     order = (COMPLETED, FAILED, DEAD, CANCELLED, HANDED_BACK)
-    parts = []
+    parts: list[str] = []
     for kind in order:
         if number := counts.get(kind):
             jobs = "" if parts else (" job" if number == 1 else " jobs")
@@ -146,7 +146,7 @@ def describe(ended: Ended, job: Job | None, now: int) -> Notice:
 def _when(wait: int) -> str:
     """Return when a job is retried, in whole seconds: when it is read it is less anyway."""
     seconds = -(-wait // SECOND)
-    if seconds < 60:  # noqa: PLR2004
+    if seconds < 60:
         return f"retry in {seconds}s" if wait else "retry now"
     return f"retry in {describe_duration(seconds * SECOND)}"
 
@@ -175,7 +175,6 @@ class Notices:
         self._ready: deque[Notice] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._store: Store | None = None
         self._thread: threading.Thread | None = None
         #: called on the notices' thread when lines are ready; must not block
         self.bell: Callable[[], None] = lambda: None
@@ -189,8 +188,9 @@ class Notices:
 
     def start(self, store: Store) -> None:
         """Begin to make lines."""
-        self._store = store
-        self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(store,), name="notices", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -210,7 +210,7 @@ class Notices:
                 break
         return lines
 
-    def _run(self) -> None:
+    def _run(self, store: Store) -> None:
         while not self._stopped.is_set():
             if self._digest.due() is None:
                 self._wake.wait()
@@ -218,29 +218,27 @@ class Notices:
                 # jobs end faster than lines can be read: not woken for each, to leave them the CPU
                 self._stopped.wait(TICK)
             self._wake.clear()
-            lines = list(self._lines())
+            lines = list(self._lines(store))
             if lines:
                 self._ready.extend(lines)
                 self.bell()
 
-    def _lines(self) -> Iterable[Notice]:
+    def _lines(self, store: Store) -> Iterable[Notice]:
         while self._heard:
             told = self._digest.feed(self._heard.popleft())
             if told is not None:
-                yield self._line(told)
+                yield self._line(told, store)
         total = self._digest.sum_up(time.monotonic())
         if total is not None:
             yield total
 
-    def _line(self, ended: Ended) -> Notice:
-        assert self._store is not None
-        job = None
+    def _line(self, ended: Ended, store: Store) -> Notice:
         try:
-            job = self._store.get(ended.settled.job_id)
+            job = store.get(ended.settled.job_id)
         except QueuectlError:
             # the line is worth having without what only the store knows
-            pass
-        return describe(ended, job, self._store.now())
+            job = None
+        return describe(ended, job, store.now())
 
 
 def fragments(notices: Sequence[Notice]) -> list[tuple[str, str]]:

@@ -20,8 +20,7 @@ def lines_of(grammar: Grammar, text: str) -> tuple[list[str], str]:
         if grammar.needs_more(text[position:end]):
             # the whole rest is looked at once, not once for each row that it goes on
             tail = grammar.read(text[position:]).tail
-            assert tail is not None
-            closed = json_end(text, position + tail.start)
+            closed = -1 if tail is None else json_end(text, position + tail.start)
             end = -1 if closed < 0 else text.find("\n", closed)
             if end < 0:
                 break

@@ -9,9 +9,11 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.renderer import print_formatted_text
 
+from queuectl.render import visible
 from queuectl.shell import terminal
 from queuectl.shell.bindings import bindings, unfinished_json
 from queuectl.shell.completer import ShellCompleter
@@ -23,7 +25,7 @@ from queuectl.shell.toolbar import toolbar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from prompt_toolkit.input import Input
@@ -114,8 +116,8 @@ class Prompt:
             return None
         line = self.pasted.pop(0)
         first, *others = line.split("\n")
-        self.show([("class:prompt", self._prompt), ("", f"{first}\n")])
-        self.show([("", f"{self._dots}{row}\n") for row in others])
+        self.show([("class:prompt", self._prompt), ("", f"{visible(first)}\n")])
+        self.show([("", f"{self._dots}{visible(row)}\n") for row in others])
         self._session.history.append_string(line)
         return line
 
@@ -145,12 +147,14 @@ class Prompt:
             )
 
     def show(self, text: Fragments) -> None:
-        """Print styled text; control characters in it are made visible. Between prompts only."""
+        """Print styled text, in which control characters have been made visible."""
         output = self._session.output
         if text and terminal.is_dumb():
             output.write("".join(piece for _, piece in text))
         elif text:
-            print_formatted_text(output, text, STYLE, color_depth=self._session.app.color_depth)
+            print_formatted_text(
+                output, FormattedText([*text]), STYLE, color_depth=self._session.app.color_depth
+            )
         output.flush()
 
     def show_notices(self) -> None:

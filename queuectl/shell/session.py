@@ -11,13 +11,14 @@ import time
 from queuectl import __version__
 from queuectl.commands import GRAMMAR
 from queuectl.commands.context import SHELL, Context
+from queuectl.commands.result import Stream, parts
 from queuectl.errors import QueuectlError
+from queuectl.paths import state_directory
 from queuectl.reading import BANG
-from queuectl.render import look_for, render, render_error
+from queuectl.render import look_for, render, render_error, visible
 from queuectl.shell import terminal
 from queuectl.shell.known import Known
 from queuectl.shell.notices import Notices
-from queuectl.store.paths import state_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Session:
         try:
             return self._turn()
         except KeyboardInterrupt:
+            self._interrupted()
             return False
 
     def _turn(self) -> bool:
@@ -120,11 +122,7 @@ class Session:
             if invocation is not None:
                 self._execute(invocation)
         except KeyboardInterrupt:
-            terminal.fresh_line(self._context.screen.width)
-            dropped = self._prompt.drop_pasted()
-            self._note(
-                f"interrupted; {dropped} pasted lines were not run" if dropped else "interrupted"
-            )
+            self._interrupted()
         except QueuectlError as error:
             terminal.flush()
             json = self._json or bool(error.facts.get("json"))
@@ -143,26 +141,27 @@ class Session:
             if result.exit_code:
                 self._note(f"exit {result.exit_code}")
             return
-        json = self._json or invocation.json
-        result = invocation.command.load()(self._context, invocation.args)
-        while result is not None:
-            self._show(result, json=json)
-            result = result.then() if result.then else None
+        json = invocation.args.json = self._json or invocation.json
+        for part in parts(invocation.command.load()(self._context, invocation.args)):
+            self._show(part, json=json)
 
     def _show(self, result: Result, *, json: bool) -> None:
-        from queuectl.commands.result import Stream
-
         self._end_report()
-        try:
-            terminal.write(render(result, self._look(json=json)))
-        finally:
-            if any(isinstance(block, Stream) for block in result.blocks) and not json:
-                terminal.fresh_line(self._context.screen.width)
+        streams = [block for block in result.blocks if isinstance(block, Stream)]
+        live = any(stream.live for stream in streams)
+        terminal.write(render(result, self._look(json=json)), live=live)
+        if streams and not json:
+            terminal.fresh_line(self._context.screen.width)
 
     def _look(self, *, json: bool) -> Look:
         return look_for(
             json=json, terminal=True, width=self._context.screen.width, environ=os.environ
         )
+
+    def _interrupted(self) -> None:
+        terminal.fresh_line(self._context.screen.width)
+        dropped = self._prompt.drop_pasted()
+        self._note(f"interrupted; {dropped} pasted lines not run" if dropped else "interrupted")
 
     def _note(self, text: str) -> None:
         self._prompt.show([("class:note", text), ("", "\n")])
@@ -172,7 +171,7 @@ class Session:
             import traceback
 
             traceback.print_exception(error)
-        detail = " ".join(str(error).split())
+        detail = visible(" ".join(str(error).split()))
         self._prompt.show(
             [("class:error", f"internal error: {type(error).__name__}: {detail}"), ("", "\n")]
         )
@@ -219,7 +218,9 @@ class Session:
         host = self._context.running_host
         if host is None:
             return True
-        return Leaving(self._prompt, host).run()
+        may_end = Leaving(self._prompt, host).run()
+        self._known.nudge()
+        return may_end
 
     def _close(self) -> None:
         """Let go of everything; jobs that still run here are stopped and handed back."""

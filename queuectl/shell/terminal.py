@@ -90,8 +90,21 @@ def lent(modes: Modes | None) -> Iterator[None]:
     finally:
         for number, handler in handlers:
             signal.signal(number, handler)
+        _come_to_foreground()
         if before is not None:
             _set(before)
+
+
+def _come_to_foreground() -> None:
+    """Take the terminal back from a shell that died without giving it back."""
+    # whoever is in the background is stopped when it tries
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
+    try:
+        os.tcsetpgrp(_STDIN, os.getpgrp())
+    except OSError:
+        pass
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTTOU,))
 
 
 def ignore(*_: object) -> None:
@@ -146,13 +159,15 @@ def key(seconds: float) -> bytes:
     return os.read(_STDIN, 64) if ready else b""
 
 
-def write(pieces: Iterator[tuple[int, bytes]]) -> None:
-    """Write (1 or 2 for stdout or stderr, bytes) in that order."""
+def write(pieces: Iterator[tuple[int, bytes]], *, live: bool = False) -> None:
+    """Write (1 or 2 for stdout or stderr, bytes) in that order; `live` piece by piece."""
     for descriptor, data in pieces:
         file = sys.stdout.buffer if descriptor == _STDOUT else sys.stderr.buffer
         other = sys.stderr.buffer if descriptor == _STDOUT else sys.stdout.buffer
         other.flush()
         file.write(data)
+        if live:
+            file.flush()
     flush()
 
 

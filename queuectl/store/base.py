@@ -298,6 +298,10 @@ class Store(ABC):
         """Yield jobs by id (`newest`: descending). Reads a page at a time; holds no snapshot."""
 
     @abstractmethod
+    def finished(self, limit: int) -> list[Job]:
+        """Return the final jobs that finished last, newest first."""
+
+    @abstractmethod
     def count(self, where: Filter) -> int:
         """Return how many jobs match; states alone are answered from counters."""
 

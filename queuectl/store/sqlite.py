@@ -6,10 +6,11 @@ import os
 
 from queuectl import job as j
 from queuectl.errors import NameTaken, NoSuchQueue, did_you_mean
+from queuectl.paths import hosts_directory
 from queuectl.store import rules
-from queuectl.store.paths import hosts_directory
 from queuectl.store.sqlite_base import SQL, to_any
 from queuectl.store.sqlite_changes import SqliteChanges
+from queuectl.store.sqlite_file import LONG_LOG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ class SqliteStore(SqliteChanges):
         with self.transaction():
             now = self.now()
             policies: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[int, int]] = {}
-            last = self.writer.execute(SQL["last_id"]).fetchone()
-            first = (last[0] if last else 0) + 1
+            first = self.writer.execute(SQL["last_id"]).fetchone()[0] + 1
             env: Mapping[str, str] | None = None
             environment = 0
             rows: list[tuple[Any, ...]] = []
             names: dict[str, int] = {}
+            pending: dict[str, int] = {}
             for job_id, new in enumerate(jobs, first):
                 key = (new.queue, tuple(new.policy.items()))
                 if key not in policies:
@@ -44,10 +45,14 @@ class SqliteStore(SqliteChanges):
                     env, environment = new.env, self.intern("environment", new.env)
                 if new.name is not None:
                     self._claim_name(new.name, job_id, names)
+                pending[new.queue] = pending.get(new.queue, 0) + 1
                 rows.append(self._row(new, job_id, now, environment, *policies[key]))
                 if new.stdin is not None:
                     self.writer.execute("INSERT INTO payload VALUES (?, ?)", (job_id, new.stdin))
             self.writer.executemany(SQL["add"], rows)
+            self.writer.execute(SQL["take_ids"], (first + len(rows) - 1,))
+            for queue, jobs_there in pending.items():
+                self.moved(queue, None, j.PENDING, jobs_there)
             return list(range(first, first + len(rows)))
 
     def _policy(self, new: NewJob) -> tuple[int, int]:
@@ -76,7 +81,6 @@ class SqliteStore(SqliteChanges):
         due_at = new.due_at if new.due_at is not None and new.due_at > now else now
         lane = rules.lane_of(due_at, now, paused=new.paused)
         priority = new.priority or 0
-        self.moved(new.queue, None, j.PENDING)
         if lane == rules.READY:
             self.became_ready(new.queue, priority, due_at, job_id)
         elif lane == rules.LATER:
@@ -173,6 +177,7 @@ class SqliteStore(SqliteChanges):
         from queuectl.store.sqlite_listen import SqliteListener
 
         self.host_id = host_id
+        self.writer.execute(f"PRAGMA wal_autocheckpoint = {LONG_LOG}")
         return SqliteListener(self, hosts_directory(self.local_directory), host_id)
 
 

@@ -14,7 +14,8 @@ CREATE TABLE queue (
 CREATE INDEX queue_head ON queue (head_priority DESC, head_due, head_id)
   WHERE head_id IS NOT NULL AND paused = 0;
 CREATE TABLE job (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  -- never reused: `add` takes it from `sequence`, in the same transaction
+  id INTEGER PRIMARY KEY,
   queue TEXT NOT NULL,
   name TEXT,
   state TEXT NOT NULL,
@@ -53,6 +54,8 @@ CREATE INDEX job_done ON job (finished_at) WHERE lane = 4;
 CREATE INDEX job_trouble ON job (state, id) WHERE state IN ('failed', 'dead', 'cancelled');
 CREATE UNIQUE INDEX job_name ON job (name) WHERE name IS NOT NULL AND lane < 4;
 CREATE INDEX job_old_name ON job (name, id) WHERE name IS NOT NULL;
+CREATE TABLE sequence (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO sequence VALUES ('job', 0);
 CREATE TABLE attempt (
   job_id INTEGER NOT NULL,
   run INTEGER NOT NULL,
@@ -128,7 +131,10 @@ INSERT INTO job (queue, name, state, lane, priority, due_at, command, args, shel
 VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: last_id
-SELECT seq FROM sqlite_sequence WHERE name = 'job'
+SELECT last FROM sequence WHERE name = 'job'
+
+-- name: take_ids
+UPDATE sequence SET last = ? WHERE name = 'job'
 
 -- name: intern_environment
 INSERT INTO environment (pairs) VALUES (?) ON CONFLICT DO NOTHING

@@ -9,9 +9,9 @@ from _thread import get_ident
 from collections import deque
 
 from queuectl.errors import StoreUnavailable
+from queuectl.paths import hosts_directory, wake_hosts
 from queuectl.store import sql
 from queuectl.store.base import Store
-from queuectl.store.paths import hosts_directory, wake_hosts
 from queuectl.store.rules import pack_pairs, unpack_pairs
 from queuectl.store.sqlite_file import connect, open_or_make, translate
 

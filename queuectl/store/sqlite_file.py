@@ -17,6 +17,7 @@ from queuectl.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
+from queuectl.paths import make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ APPLICATION_ID = 0x7163746C
 SCHEMA = 1
 #: how long a writer waits for another process
 BUSY_SECONDS = 15.0
+#: pages of the write-ahead log after which a commit moves them into the database. A one-shot command
+#: leaves without closing (a checkpoint would cost it more than its own work), and the next one reads
+#: the log it left, so it is kept short; a host that stays lets it grow longer.
+SHORT_LOG, LONG_LOG = 200, 1000
 _OLDEST_SQLITE = (3, 37)
 _REMOTE_SYSTEMS = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs ncpfs afs 9p ceph lustre gpfs fuse.sshfs fuse.glusterfs beegfs"
@@ -85,6 +90,7 @@ def connect(path: str, *, reader: bool = False) -> sqlite3.Connection:
             cached_statements=256,
         )
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {SHORT_LOG}")
         if reader:
             connection.execute("PRAGMA query_only = 1")
         return connection
@@ -136,7 +142,7 @@ def _make(path: str, blocks: Mapping[str, str]) -> None:
         raise StoreCorrupt(store=path, reason=f"the database is gone but {path}-wal is there")
     temporary = f"{path}.new-{os.getpid()}-{os.urandom(4).hex()}"
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private(directory)
         refuse_network(path)
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with translated(path):

@@ -11,8 +11,8 @@ import os
 import sqlite3
 
 from queuectl.errors import StoreUnavailable
+from queuectl.paths import make_private, wake_path
 from queuectl.store.base import Listener
-from queuectl.store.paths import wake_path
 from queuectl.store.sqlite_file import translate
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ class SqliteListener(Listener):
 
     def __init__(self, store: SqliteBase, hosts: str, host_id: str) -> None:
         self._store = store
-        os.makedirs(hosts, mode=0o700, exist_ok=True)
+        make_private(hosts)
         self._path = wake_path(hosts, host_id)
         os.mkfifo(self._path, 0o600)
         # opened for writing as well, so that it never reads end of file

@@ -60,6 +60,14 @@ class SqliteReads(SqliteBase):
             if left is not None:
                 left -= size
 
+    def finished(self, limit: int) -> list[Job]:
+        """Return the final jobs that finished last, newest first."""
+        statement = (
+            f"SELECT {JOB_COLUMNS} FROM job INDEXED BY job_done WHERE lane = 4"
+            " ORDER BY finished_at DESC LIMIT ?"
+        )
+        return [self._job(row) for row in self.rows(statement, (limit,))]
+
     def count(self, where: Filter) -> int:
         """Return how many jobs match."""
         if answers_from_counters(where):

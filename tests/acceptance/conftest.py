@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.cli import Cli
+from tests.support.worker import Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -16,3 +18,10 @@ if TYPE_CHECKING:
 def cli(tmp_path: Path) -> Cli:
     """Return queuectl on an empty store."""
     return Cli(tmp_path)
+
+
+@pytest.fixture
+def workers(cli: Cli) -> Iterator[Workers]:
+    """Return a way to start workers, which are gone at the end."""
+    with Workers(cli) as started:
+        yield started

@@ -105,7 +105,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         queue=_queues, priority=st.integers(-1, 1), delay=st.sampled_from([0, 0, 0, 1, 1500]),
-        held=st.sampled_from([False, False, True]), retries=st.integers(0, 2), jobs=st.integers(1, 3),
+        held=st.sampled_from([False, False, False, True]), retries=st.integers(0, 2),
+        jobs=st.integers(1, 4),
     )  # fmt: skip
     def add(
         self, queue: str, priority: int, delay: int, held: bool, retries: int, jobs: int
@@ -124,7 +125,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.jobs[job_id] = ModelJob(job_id, queue, priority, now + delay, held, retries)
 
     @rule(
-        want=st.integers(0, 4), ahead=st.sampled_from([0, 0, 2]),
+        want=st.integers(0, 4), ahead=st.integers(0, 2),
         queues=st.sampled_from([(), (), ("default",), ("other", "limited")]),
     )  # fmt: skip
     def claim(self, want: int, ahead: int, queues: tuple[str, ...]) -> None:
@@ -240,7 +241,7 @@ class StoreMachine(RuleBasedStateMachine):
         for job_id in gone:
             del self.model.jobs[job_id]
 
-    @rule(queue=_queues, paused=st.booleans())
+    @rule(queue=_queues, paused=st.sampled_from([False, False, True]))
     def pause_queue(self, queue: str, paused: bool) -> None:
         self.write(lambda: self.store.pause_queue(queue, paused=paused))
         (self.model.paused.add if paused else self.model.paused.discard)(queue)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyte
 
@@ -32,7 +32,7 @@ _AT_TERMINAL = (
 )
 
 
-class _Screen(pyte.HistoryScreen):  # type: ignore[misc]
+class _Screen(pyte.HistoryScreen):
     """A terminal that answers when it is asked where its cursor is."""
 
     answer: Callable[[str], None]
@@ -60,7 +60,7 @@ class Shell:
             "QUEUECTL_STATE_DIR": str(directory / "state"), **(environ or {}),
         }  # fmt: skip
         self._screen = _Screen(columns, rows, history=5000, ratio=0.5)
-        self._screen.answer = lambda data: self.type(data)
+        self._screen.answer = self.type
         self._stream = pyte.ByteStream(self._screen)
         #: every byte the shell has written
         self.written = b""
@@ -75,7 +75,7 @@ class Shell:
         if first:
             self.see(first)
 
-    def __enter__(self) -> Shell:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -158,7 +158,7 @@ class Shell:
         return self.process.wait(max(0.1, deadline - time.monotonic()))
 
     def modes(self) -> list[Any]:
-        """The terminal's attributes."""
+        """Return the terminal's attributes."""
         return termios.tcgetattr(self._terminal)
 
     def queuectl(self, *words: str) -> str:

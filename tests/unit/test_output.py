@@ -258,7 +258,7 @@ def test_reader_beside_a_writer_misses_nothing(path: Path, monkeypatch: pytest.M
 
     with Reader(Output(path=str(path))) as reader:
         monkeypatch.setattr(os, "fstat", write_after)
-        found = b"".join(text(reader.read_new()) for _ in range(10))
+        found = b"".join(text(reader.read_new(3)) for _ in range(10))
         monkeypatch.setattr(os, "fstat", real)
         found += text(reader.read_new())
     recorder.finish()

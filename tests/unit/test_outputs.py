@@ -10,7 +10,7 @@ from queuectl.job import EXIT, Outcome, Output
 from queuectl.output import Recorder
 from queuectl.render import Look, render
 from queuectl.store.base import Settlement
-from queuectl.store.paths import output_path
+from queuectl.paths import output_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -227,13 +227,14 @@ def test_survivors_of_a_dead_leader_are_found_by_token(tmp_path: Path, line: Lin
 @pytest.mark.usefixtures("system")
 def test_strangers_are_spared(tmp_path: Path, line: Line) -> None:
     """A number that was used again, and other attempts, are left alone."""
-    with left_by_a_dead_host(tmp_path, "echo up >&9; sleep 100", "another") as first:
+    another = f"another {TOKEN}"
+    with left_by_a_dead_host(tmp_path, "echo up >&9; sleep 100", another) as first:
         line.read_until(b"up")
         start = pid_start(first.pid)
         assert end_survivors(TOKEN, first.pid, start - 1, GRACE) == 0
         assert end_survivors("", 0, 0, GRACE) == 0
         assert first.poll() is None
-        assert end_survivors("another", first.pid, start, 0) >= 1
+        assert end_survivors(another, first.pid, start, 0) >= 1
     assert line.read() == b""
 
 
@@ -257,3 +258,13 @@ def test_a_spawn_under_way_makes_no_orphan() -> None:
     assert leaders.strangers([seen]) == []
     leaders.remove(second)
     assert leaders.strangers([seen]) == [100]
+
+
+def test_a_recoverer_spares_itself_and_its_own() -> None:
+    """Who recovers from within a job neither ends itself nor what it started."""
+    me = os.getpid()
+    processes = {
+        pid: proctree.Process(pid, parent, 5, 5, 1, zombie=False)
+        for pid, parent in ((5, 1), (6, 5), (me, 6), (7_000_001, me), (8, 6))
+    }
+    assert proctree.with_descendants(processes, {5}) == {5, 6, 8}

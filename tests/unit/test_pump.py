@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue as queues
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,11 @@ class Rig:
 
     def take(self) -> Claim:
         """Take the next claim; wait for it."""
-        deadline = time.monotonic() + PATIENCE
-        claim = self.queue.take(ALL, lambda: time.monotonic() > deadline)
+        late = threading.Event()
+        alarm = threading.Timer(PATIENCE, lambda: (late.set(), self.queue.stir()))
+        alarm.start()
+        claim = self.queue.take(ALL, late.is_set)
+        alarm.cancel()
         assert claim is not None
         return claim
 

@@ -54,7 +54,7 @@ def test_a_full_queue_names_what_runs_there(session: Session) -> None:
     session.result("enqueue --queue gpu true")
     session.result("enqueue --queue gpu true")
     session.starts()
-    assert "which runs 1 of at most 1: 1" in session.text("why 2")
+    assert "whose limit is used up: 1/1 by #1" in session.text("why 2")
     assert "job 1 is running for " in session.text("why 1")
 
 

@@ -43,6 +43,17 @@ def output_path(local: str, job_id: int, run: int) -> str:
     return f"{local}/output/{job_id // 1000}/{job_id}-{run}"
 
 
+def make_private(directory: str) -> None:
+    """Make a directory and those above it that are missing, all for their owner only."""
+    above = os.path.dirname(directory)
+    if above and not os.path.isdir(above):
+        make_private(above)
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        pass
+
+
 def wake_path(hosts: str, host_id: str) -> str:
     """Return the named pipe that wakes a host."""
     return f"{hosts}/{host_id}.wake"

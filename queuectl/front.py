@@ -1,0 +1,265 @@
+"""The front: a small process above a host that only waits, and clears up when the host dies.
+
+`split` forks it off before anything heavy is imported. It is a subreaper: what the host's jobs
+started becomes its child when the host is gone, so it can be found and ended, and the host's claims
+go back at once. At a terminal it is what the user's shell waits for: it stands still and goes on as
+that shell says, and hands on SIGTERM and SIGHUP.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+from queuectl import handover
+from queuectl.orphans import become_subreaper
+from queuectl.proctree import TOKEN_VARIABLE, end_all, snapshot, with_descendants
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from queuectl.proctree import Process
+
+#: milliseconds between SIGTERM and SIGKILL for what a dead host's jobs left
+GRACE = 1000
+#: seconds that a host has to bring the terminal into order before its front stands still
+PATIENCE = 0.5
+#: seconds to wait before each further try to give a dead host's claims back
+RETRIES = (0.1, 0.4, 1.0, 3.0)
+_HANDED_ON = (signal.SIGTERM, signal.SIGHUP)
+_HEEDED = (*_HANDED_ON, signal.SIGCHLD, signal.SIGTSTP)
+#: the keyboard's, which the host in the same group gets itself
+_IGNORED = (signal.SIGINT, signal.SIGQUIT)
+#: what stops a host that wants the terminal from the background; the front stands still with it
+_WANTS_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
+
+
+def split(recover: Callable[[], None]) -> None:
+    """Fork. Returns in the host, whose parent is the front then; the front never returns.
+
+    `recover` gives the claims of dead hosts back; the front calls it when its host has died with
+    some. Call while there is one thread. Where no process can be had there is no front.
+    """
+    # no signal may come to either before it is ready for it
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HEEDED, *_IGNORED))
+    from_host, to_front = os.pipe()
+    from_front, to_host = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:
+        pid = -1
+    if pid > 0:
+        os.close(to_front)
+        os.close(from_front)
+        _be_front(_Front(pid, from_host, to_host, recover))
+    os.close(from_host)
+    os.close(to_host)
+    if pid == 0:
+        handover.join(from_front, to_front)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _be_front(front: _Front) -> NoReturn:
+    """Be it to the end. Whatever goes wrong, it ends when its host does."""
+    status = 1
+    try:
+        status = front.run()
+    finally:
+        os._exit(status)
+
+
+class _Front:
+    """The process."""
+
+    def __init__(self, pid: int, reader: int, writer: int, recover: Callable[[], None]) -> None:
+        self._pid = pid
+        self._reader = reader
+        self._writer = writer
+        self._recover = recover
+        self._said = b""
+        #: the host's file; it is removed when the host ends as it should
+        self._file: bytes | None = None
+        #: exit status, once it is known
+        self._status: int | None = None
+
+    def run(self) -> int:
+        """Wait for the end; return the exit status."""
+        become_subreaper()
+        wake = self._take_signals()
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        poll.register(self._reader, select.POLLIN)
+        self._look_at_children()
+        while self._status is None:
+            for descriptor, _ in poll.poll():
+                if descriptor == self._reader:
+                    if not self._listen():
+                        poll.unregister(self._reader)
+                else:
+                    self._heed(os.read(wake, 64))
+        return self._status
+
+    def _take_signals(self) -> int:
+        """Return a descriptor on which the numbers of signals arrive."""
+        wake, bell = os.pipe()
+        os.set_blocking(bell, False)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        for number in _HEEDED:
+            # under nohup a hang-up is not for us
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _nothing)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_HEEDED, *_IGNORED))
+        return wake
+
+    def _heed(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number in _HANDED_ON:
+                self._send(number)
+            elif number == signal.SIGTSTP:
+                self._ask_to_stand_still()
+            elif number == signal.SIGCHLD:
+                self._look_at_children()
+
+    def _send(self, number: int) -> None:
+        if self._status is None:
+            # not reaped, so the number is still the host's
+            os.kill(self._pid, number)
+
+    # ---- what the host says -------------------------------------------------------------------
+
+    def _listen(self) -> bool:
+        """Heed what the host says; False when it says nothing any more."""
+        data = os.read(self._reader, 4096)
+        *lines, self._said = (self._said + data).split(b"\n")
+        for line in lines:
+            if line.startswith(handover.FILE):
+                self._file = line.removeprefix(handover.FILE)
+            elif line == handover.STAND_STILL:
+                self._stand_still(signal.SIGTSTP)
+            elif line == handover.ALONE:
+                self._status = 0
+            elif line == handover.HUNG_UP:
+                self._status = 128 + signal.SIGHUP
+        return bool(data)
+
+    # ---- job control --------------------------------------------------------------------------
+
+    def _ask_to_stand_still(self) -> None:
+        """Let the host bring the terminal into order; it answers when it has."""
+        self._tell(handover.STOPPING)
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        if not poll.poll(PATIENCE * 1000):
+            self._stand_still(signal.SIGTSTP)
+
+    def _stand_still(self, number: int) -> None:
+        """Be stopped by a signal until the shell above lets its job go on.
+
+        The kernel passes over such a signal where there is no shell above (an orphaned group).
+        """
+        before = signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.signal(number, before)
+        self._tell(handover.GOING_ON)
+
+    def _tell(self, byte: bytes) -> None:
+        try:
+            os.write(self._writer, byte)
+        except OSError:
+            # it is gone; SIGCHLD says so too
+            pass
+
+    # ---- the host's end -----------------------------------------------------------------------
+
+    def _look_at_children(self) -> None:
+        """Reap; clear up when it was the host that ended."""
+        ended = None
+        try:
+            while (found := os.waitpid(-1, os.WNOHANG | os.WUNTRACED))[0]:
+                pid, status = found
+                if os.WIFSTOPPED(status):
+                    if pid == self._pid and os.WSTOPSIG(status) in _WANTS_TERMINAL:
+                        self._stand_still(os.WSTOPSIG(status))
+                        self._send(signal.SIGCONT)
+                elif pid == self._pid:
+                    ended = os.waitstatus_to_exitcode(status)
+        except ChildProcessError:
+            pass
+        if ended is not None:
+            self._clear_up()
+            self._status = ended if ended >= 0 else 128 - ended
+
+    def _clear_up(self) -> None:
+        """End what is left of the host's jobs and give its claims back, unless it has done so."""
+        # it may have said something just before its end
+        os.set_blocking(self._reader, False)
+        try:
+            self._listen()
+        except BlockingIOError:
+            pass
+        if self._file is None or not os.path.exists(self._file):
+            return
+        end_left(os.fsdecode(self._file))
+        for pause in (*RETRIES, 0.0):
+            try:
+                self._recover()
+            except Exception:  # noqa: BLE001 (the next host will do it)
+                pass
+            if not os.path.exists(self._file):
+                return
+            time.sleep(pause)
+
+
+def _nothing(*_: object) -> None:
+    """Handle a signal by doing nothing: what counts is that it wakes."""
+
+
+def end_left(path: str) -> int:
+    """End the processes that the jobs of a dead host left to this one; return their number.
+
+    `path` is its host file. Spared are programs of this process's own session (`!program &`), and
+    daemons of attempts that had ended: their token is not among those that ran.
+    """
+    running = _running_tokens(path)
+    return end_all(lambda: _left(running), GRACE)
+
+
+def _running_tokens(path: str) -> frozenset[str] | None:
+    """Return the tokens of what a dead host ran, None when that cannot be read."""
+    try:
+        from queuectl.hostfile import EXITED, OtherHost
+
+        with OtherHost(path) as other:
+            return frozenset(slot.token for slot in other.slots() if slot.phase != EXITED)
+    except Exception:  # noqa: BLE001 (better too many ended than one left)
+        return None
+
+
+def _left(running: frozenset[str] | None) -> list[Process]:
+    processes = snapshot()
+    me, session = os.getpid(), os.getsid(0)
+    adopted = {p.pid for p in processes.values() if p.parent == me and p.session != session}
+    found = [processes[pid] for pid in with_descendants(processes, adopted)]
+    return [
+        process
+        for process in found
+        if not process.zombie
+        and (running is None or (token := _token(process.pid)) is None or token in running)
+    ]
+
+
+def _token(pid: int) -> str | None:
+    """Return the token in a process's environment, None if there is none to be seen. Linux."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            environment = b"\0" + file.read()
+    except OSError:
+        return None
+    _, found, rest = environment.partition(f"\0{TOKEN_VARIABLE}=".encode())
+    return rest.partition(b"\0")[0].decode(errors="replace") if found else None
