@@ -154,7 +154,7 @@ class ShellCompleter(Completer):
         words = [token.text for token in tokens if _is_value_beside(token, param)]
         if not param.commas:
             return tuple(words)
-        return tuple(piece for word in words for piece in word.split(","))
+        return tuple(piece for word in words for piece in word.split(",") if piece)
 
 
 def _flags(expected: Expected) -> Iterator[Offer]:

@@ -71,7 +71,11 @@ def jobs(
 ) -> Iterator[Offer]:
     """Yield jobs in some states by id, or by name when the prefix begins one."""
     for job in known:
-        if job.state not in states or str(job.id) in given or (job.name or "") in given:
+        if (
+            job.state not in states
+            or str(job.id) in given
+            or (job.name is not None and job.name in given)
+        ):
             continue
         about = f"{job.state}  {job.command}"
         if str(job.id).startswith(prefix):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,4 +150,3 @@ def test_while_typing_files_are_looked_up_off_the_loop(tmp_path: Path) -> None:
 def test_only_the_word_under_the_cursor_is_replaced() -> None:
     (only,) = completions("list --state failed,de")
     assert only.start_position == -len("de")
-    assert os.path.commonprefix(offered("cancel --n")) == "--n"

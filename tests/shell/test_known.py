@@ -33,6 +33,11 @@ class Watcher:
         self.changed.clear()
 
 
+def listed(known: Known) -> list[tuple[int, str | None, str]]:
+    """Return the jobs that completion would offer."""
+    return [(job.id, job.name, job.state) for job in known.jobs]
+
+
 @pytest.fixture
 def store() -> Store:
     return MemoryStore({}, Clock())
@@ -53,7 +58,7 @@ def test_it_sees_what_is_there_and_what_changes(store: Store, watcher: Watcher) 
     watcher.wait()
     assert watcher.known.picture.counts[PENDING] == 1
     assert watcher.known.picture.counts[COMPLETED] == 1
-    assert [queue.name for queue in watcher.known.picture.queues] == ["default"]
+    assert "default" in [queue.name for queue in watcher.known.picture.queues]
     put(store)
     watcher.known.nudge()
     watcher.wait()
@@ -66,12 +71,10 @@ def test_it_lists_jobs_only_while_somebody_types(store: Store, watcher: Watcher)
     claim_and_start(store)
     watcher.known.start()
     watcher.wait()
-    assert watcher.known.jobs == ()
+    assert listed(watcher.known) == []
     watcher.known.attend()
     watcher.wait()
-    assert [(job.id, job.name, job.state) for job in watcher.known.jobs] == [
-        (1, None, PROCESSING), (2, "late", PENDING),
-    ]  # fmt: skip
+    assert listed(watcher.known) == [(1, None, PROCESSING), (2, "late", PENDING)]
 
 
 def test_a_store_that_cannot_be_used_is_trouble_and_no_end(

@@ -77,7 +77,7 @@ def test_a_line_is_sent(session: Session) -> None:
     session.result("enqueue --interactive cat")
     session.starts()
     session.result("send 1 a 'b  c'")
-    session.result("send 1 --no-newline x")
+    session.result("send 1 --raw x")
     assert [wish.payload for wish in session.store.take_wishes("host0")] == [b"a b  c\n", b"x"]
 
 

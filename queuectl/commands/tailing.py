@@ -1,0 +1,163 @@
+"""One job's output while it is being written: attempts as they come, every byte once.
+
+What is asked again and again is cheap: the attempt's own file. The store is asked only when
+somebody says that the job has changed.
+"""
+
+from __future__ import annotations
+
+from queuectl.commands.outputs import output_of
+from queuectl.errors import Refused
+from queuectl.job import Output
+from queuectl.output import Reader, pieces, tail_offset
+from queuectl.record import Record
+from queuectl.store.paths import output_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from queuectl.job import Attempt, Job
+    from queuectl.output import Piece
+    from queuectl.store.base import Store
+
+
+class Began(Record):
+    """An attempt that is told of from here on."""
+
+    run: int
+
+
+class Ended(Record):
+    """An attempt of which all has been told."""
+
+    attempt: Attempt
+    #: what could not be told, and why
+    trouble: str = ""
+
+
+class JobTail:
+    """Tells what is new of one job. Belongs to one thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        job_id: int,
+        *,
+        only: int | None = None,
+        stream: int | None = None,
+        lines: int | None = None,
+        past: bool = True,
+    ) -> None:
+        """Tell from the newest attempt on, or `only` of one; `lines`: of the first the last lines.
+
+        Without `past` an attempt that has ended before is left out while others will follow.
+        """
+        self.job_id = job_id
+        self.job: Job | None = None
+        #: whether nothing more will come
+        self.ended = False
+        #: whether it may be asked again at once
+        self.more = False
+        self._store = store
+        self._only = only
+        self._stream = stream
+        self._lines = lines
+        self._past = past
+        self._attempts: list[Attempt] = []
+        self._next: int | None = only
+        self._current: Attempt | None = None
+        self._reader: Reader | None = None
+        self._offset = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether an attempt is being told of that has not ended."""
+        return self._current is not None
+
+    def changed(self, job: Job | None) -> None:
+        """Take note of what the job is by now; None: it was removed."""
+        # attempts are read after the job, so that those of a job that has ended are all there
+        self.job = job
+        self._attempts = self._store.attempts(self.job_id)
+        if self._next is None and job is not None and self._attempts:
+            newest = self._attempts[-1]
+            over = newest.finished_at is not None and not job.is_final and not self._past
+            self._next = newest.run + 1 if over else newest.run
+        if self._current is not None:
+            same = [one for one in self._attempts if one.run == self._current.run]
+            self._current = same[0] if same else None
+            if not same:
+                self._close()
+
+    def new(self) -> Iterator[Piece | Began | Ended]:
+        """Yield what has come since the last call, about 1 MiB at the most of a running attempt."""
+        self.more = False
+        while not self.ended:
+            if self._current is None:
+                self._current = self._begin()
+                if self._current is None:
+                    self.ended = self.job is None or self.job.is_final
+                    return
+                yield Began(self._current.run)
+            if self._current.finished_at is None:
+                yield from self._growing(self._current)
+                return
+            yield from self._rest(self._current)
+            self._current = None
+            self.ended = self._only is not None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._close()
+
+    def _begin(self) -> Attempt | None:
+        first = self._next or 0
+        found = next((one for one in self._attempts if one.run >= first), None)
+        if found is not None:
+            self._next = found.run + 1
+            self._offset = 0
+        return found
+
+    def _growing(self, attempt: Attempt) -> Iterator[Piece]:
+        if self._reader is None:
+            path = output_path(self._store.local_directory, attempt.job_id, attempt.run)
+            growing = Output(path=path)
+            if self._lines is not None:
+                self._offset = _tail_of(growing, self._lines, self._stream)
+                self._lines = None
+            self._reader = Reader(growing, start=self._offset, stream=self._stream)
+        found = self._reader.read_new()
+        self.more = bool(found)
+        yield from found
+
+    def _rest(self, attempt: Attempt) -> Iterator[Piece | Ended]:
+        self._close()
+        trouble = ""
+        try:
+            written = output_of(self._store, attempt)
+            if written is not None:
+                if self._lines is not None:
+                    self._offset = tail_offset(written, self._lines, stream=self._stream)
+                yield from pieces(written, start=self._offset, stream=self._stream)
+                if not written.complete:
+                    trouble = "its output is not complete: it was cut"
+        except Refused as error:
+            trouble = str(error)
+        except OSError as error:
+            trouble = f"its output cannot be read: {error.strerror}"
+        self._lines = None
+        yield Ended(attempt, trouble)
+
+    def _close(self) -> None:
+        if self._reader is not None:
+            self._offset = self._reader.offset
+            self._reader.close()
+            self._reader = None
+
+
+def _tail_of(growing: Output, lines: int, stream: int | None) -> int:
+    try:
+        return tail_offset(growing, lines, stream=stream)
+    except FileNotFoundError:
+        return 0
