@@ -72,6 +72,19 @@ def main() -> NoReturn:
     os._exit(status)
 
 
+def main_detached() -> NoReturn:
+    """Run the command line of a host in the background, below a front of its own."""
+    from queuectl import front
+
+    try:
+        options = read_options(sys.argv[1:])
+    except UsageError:
+        # `main` says so
+        options = Options()
+    front.split(lambda: _recover(options))
+    main()
+
+
 def run(argv: Sequence[str], *, last: bool = False) -> int:
     """Run a command line; return the exit status. Never raises, never shows a traceback.
 
@@ -158,10 +171,24 @@ def _run(options: Options) -> int:
 
 
 def _shell(options: Options) -> int:
-    # a front process that only waits has to fork here, before anything heavy is imported
+    from queuectl import front
+
+    # before anything heavy is imported
+    front.split(lambda: _recover(options))
     from queuectl.shell import run
 
     return int(run(lambda: _open(options), json=options.json))
+
+
+def _recover(options: Options) -> None:
+    """Give the claims of hosts of this machine back that have died. Raises StoreUnavailable."""
+    from queuectl.recovery import Recoverer
+
+    store = _open(options)
+    try:
+        Recoverer(store, "", lambda change: change(store), lambda _: None).look()
+    finally:
+        store.close()
 
 
 def _one_shot(options: Options) -> int:

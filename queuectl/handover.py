@@ -31,6 +31,8 @@ class Link:
         self._writer = writer
         self._going = threading.Event()
         self._asked = False
+        #: whether the front is there
+        self.lives = True
 
     def announce(self, path: str) -> None:
         """Say which file the front finds this host's running jobs in when this process is gone."""
@@ -64,6 +66,7 @@ class Link:
             os.write(self._writer, line + b"\n")
         except OSError:
             # it is gone: nobody to tell
+            self.lives = False
             self._going.set()
 
     def _watch(self, gone: Callable[[], None]) -> None:
@@ -73,6 +76,7 @@ class Link:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTSTP)
             if GOING_ON in said:
                 self._going.set()
+        self.lives = False
         self._going.set()
         gone()
 
@@ -109,8 +113,9 @@ def go_headless(local: str, host_id: str, word: bytes = b"") -> str:
     path = log_path(local, host_id)
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     log = _open_log(path)
-    for number, descriptor in ((0, nowhere), (1, log), (2, log)):
-        os.dup2(nowhere if descriptor is None else descriptor, number)
+    log = nowhere if log is None else log
+    for standard, descriptor in enumerate((nowhere, log, log)):
+        os.dup2(descriptor, standard)
     front = link()
     if front is not None and word:
         front.part(word)

@@ -247,13 +247,13 @@ class WorkerHost(Events):
         return self._closed
 
     def _forget(self) -> bool:
-        """Leave the registry: last of all, as nobody looks for the claims of a host without a row."""
+        """Leave the registry, last of all; False if that cannot be, or claims are left after all."""
         try:
             self.store.forget(self.id)
+            return all(host.id != self.id for host in self.store.hosts())
         except QueuectlError as error:
             self.failed(error)
             return False
-        return True
 
     def renew(self) -> None:
         """Write this host's row in the registry again. Raises what `call` raises."""

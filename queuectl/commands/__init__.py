@@ -106,9 +106,24 @@ TABLE: tuple[Command, ...] = (
             Param("attempt", OPTION, "of this attempt instead of the newest", type="count", metavar="N"),
             Param("tail", OPTION, "only the last N lines", type="size", metavar="N"),
             Param("follow", FLAG, "go on while it writes, until the job has ended", short="-f"),
+            Param("timestamps", FLAG, "in front of each line when it came"),
             Param("which", POSITIONAL, "the job; the last one by default", metavar="JOB", completer="job-ids", nargs="?"),
         ),
         aliases=("log", "logs"), topic=_LOOK, examples=("output 3", "output last --tail 20", "output 3 --attempt 1"),
+    ),
+    Command(
+        ("follow",), "show what jobs write while they write it, until they have ended", "queuectl.commands.following:follow",
+        (
+            Param("timestamps", FLAG, "in front of each line when it came"),
+            Param("tail", OPTION, "of what is there already only the last N lines", type="size", metavar="N"),
+            *_FILTERS, _WHICH,
+        ),
+        aliases=("tail",), topic=_LOOK,
+        description=(
+            "Of several jobs each line has its job in front, and jobs that come to fit join. Without a selection:"
+            " what runs, else the last job. Exit code 4 if one of them did not complete."
+        ),
+        examples=("follow", "follow 3 5-9", "follow all --queue gpu"),
     ),
     Command(
         ("pause",), "hold jobs: a waiting one is not started, a running one stands still", "queuectl.commands.acting:pause",
@@ -185,11 +200,12 @@ TABLE: tuple[Command, ...] = (
         (
             Param("queue", OPTION, "take only from this queue", completer="queues", repeat=True, short="-q"),
             Param("until_empty", FLAG, "leave when nothing is left to run"),
+            Param("detach", FLAG, "run in the background, without a terminal"),
             Param("workers", POSITIONAL, "how many more; 1 by default", type="count", metavar="N", nargs="?"),
         ),
         topic=_GROUPS, local=True,
         description="On the command line it stays in the foreground: Ctrl-C finishes what runs, a second one stops it.",
-        examples=("worker start 3", "worker start 2 --queue gpu"),
+        examples=("worker start 3", "worker start 2 --queue gpu", "worker start 2 --detach"),
     ),
     Command(
         ("worker", "stop"), "stop workers; running jobs finish", "queuectl.commands.workers:stop",

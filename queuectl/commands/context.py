@@ -91,9 +91,14 @@ class Context:
     def host(self) -> WorkerHost:
         """Return the workers of this process, made when first asked for."""
         if self._host is None:
+            from queuectl import handover
+            from queuectl.paths import host_path, hosts_directory
             from queuectl.worker import WorkerHost
 
             self._host = WorkerHost(self.store, on_settled=self._on_settled)
+            front = handover.link()
+            if front is not None:
+                front.announce(host_path(hosts_directory(self.store.local_directory), self._host.id))
         return self._host
 
     def write(self, change: Callable[[Store], T]) -> T:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import threading
 
 from queuectl.commands.result import Result, plural, say
+from queuectl.handover import go_headless
 from queuectl.job import FAILED, PENDING, PROCESSING
 from queuectl.store.base import Filter
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from queuectl.commands.context import Context
     from queuectl.worker import WorkerHost
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 #: what the thread that waits for the workers writes among the numbers of signals
 _ENDED = 0
 #: seconds between looks whether anything is left: short while jobs end, long while nothing moves
@@ -25,7 +27,10 @@ _NAMED = 20
 
 
 class Foreground:
-    """Stays until the workers have ended. A first signal drains them, a second stops their jobs."""
+    """Stays until the workers have ended. A first signal drains them, a second stops their jobs.
+
+    SIGQUIT stops them at once; a hang-up only drains, however often it is told.
+    """
 
     def __init__(
         self, ctx: Context, host: WorkerHost, queues: tuple[str, ...], *, until_empty: bool
@@ -64,12 +69,15 @@ class Foreground:
             pause = _QUICK if left != before else min(_SLOW, pause * 1.5)
 
     def _heed(self, said: bytes) -> Result:
-        """Drain at the first signal, stop at the second."""
-        self._signals += len(said)
+        """Drain at the first signal, stop at the second, or when told to quit."""
+        hung_up = signal.SIGHUP in said
+        if hung_up:
+            _let_go_of_terminal()
+        self._signals += len(said) - said.count(signal.SIGHUP)
         self._until_empty = False
-        now = self._signals > 1
+        now = self._signals > 1 or signal.SIGQUIT in said
         ids = sorted(claim.job_id for claim in self._host.stop(now=now))
-        if not ids or signal.SIGHUP in said:
+        if not ids or hung_up:
             # nothing to wait for, or nobody to tell
             return Result(then=self.stay)
         named = ", ".join(map(str, ids[:_NAMED])) + (", …" if len(ids) > _NAMED else "")
@@ -88,6 +96,14 @@ class Foreground:
             else Result()
         )
 
+    def stay_detached(self) -> Result:
+        """Say what there is to say to a log from now on, then stay.
+
+        Who started this process sees its pipe end: this host is ready.
+        """
+        go_headless(self._ctx.store.local_directory, self._host.id)
+        return self.stay()
+
     def _left(self) -> int:
         """Return how many jobs can still run: those of paused queues cannot, nor those on hold."""
         queues = self._ctx.store.queues()
@@ -102,3 +118,20 @@ class Foreground:
         if 0 < left <= _NAMED:
             return self._ctx.store.count(waiting._replace(paused=False))
         return left
+
+
+def _let_go_of_terminal() -> None:
+    """Write to nowhere instead of to a terminal that is gone."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        # after a hang-up isatty(3) says that it is none
+        if _is_device(descriptor):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _is_device(descriptor: int) -> bool:
+    try:
+        return stat.S_ISCHR(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False

@@ -48,7 +48,7 @@ class Lines:
 def stamp(at: int) -> bytes:
     """Return a local time for the front of a line: `2026-11-21 18:30:05.123 `."""
     if not at:
-        return b"----------- --:--:--.--- "[1:]
+        return b"---------- --:--:--.--- "
     seconds, rest = divmod(at, 1000)
     return time.strftime(f"%Y-%m-%d %H:%M:%S.{rest:03d} ", time.localtime(seconds)).encode()
 

@@ -10,8 +10,8 @@ from queuectl.commands.outputs import output_of
 from queuectl.errors import Refused
 from queuectl.job import Output
 from queuectl.output import Reader, pieces, tail_offset
+from queuectl.paths import output_path
 from queuectl.record import Record
-from queuectl.store.paths import output_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ class JobTail:
         #: whether it may be asked again at once
         self.more = False
         self._store = store
-        self._only = only
+        #: the one attempt that is asked for
+        self.only = only
+        #: the newest attempt of which all has been told
+        self.last: Attempt | None = None
         self._stream = stream
         self._lines = lines
         self._past = past
@@ -105,7 +108,7 @@ class JobTail:
                 return
             yield from self._rest(self._current)
             self._current = None
-            self.ended = self._only is not None
+            self.ended = self.only is not None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -127,8 +130,9 @@ class JobTail:
                 self._offset = _tail_of(growing, self._lines, self._stream)
                 self._lines = None
             self._reader = Reader(growing, start=self._offset, stream=self._stream)
+        before = self._reader.offset
         found = self._reader.read_new()
-        self.more = bool(found)
+        self.more = self._reader.offset > before
         yield from found
 
     def _rest(self, attempt: Attempt) -> Iterator[Piece | Ended]:
@@ -147,6 +151,7 @@ class JobTail:
         except OSError as error:
             trouble = f"its output cannot be read: {error.strerror}"
         self._lines = None
+        self.last = attempt
         yield Ended(attempt, trouble)
 
     def _close(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 
 from queuectl.commands.context import ONE_SHOT, user_name
 from queuectl.commands.result import Column, Result, Table, plural, say
-from queuectl.errors import NotFound, UsageError
+from queuectl.errors import NotFound, Refused, UsageError
+from queuectl.handover import link
 from queuectl.timespec import describe_duration, format_time
 
 TYPE_CHECKING = False
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from queuectl.table import Args
 
 _SHORT = 8
+#: seconds between looks at a host that was asked to stop, and for its process to end after that
+_QUICK, _SLOW, _PROCESS_END = 0.02, 0.5, 5.0
 _COLUMNS = (
     Column("HOST"), Column("MACHINE"), Column("USER", optional=True), Column("PID", right=True),
     Column("WORKERS", right=True), Column("QUEUES", optional=True), Column("RUNNING", elastic=True, optional=True),
@@ -29,6 +33,10 @@ def start(ctx: Context, args: Args) -> Result:
 
     queues = tuple(args.queue)
     check_queues(ctx.store, queues)
+    if args.detach:
+        from queuectl.commands.detach import start_detached
+
+        return start_detached(ctx, args.workers or 1, queues, until_empty=args.until_empty)
     if args.until_empty and ctx.mode != ONE_SHOT:
         raise UsageError(
             "worker start --until-empty is for the command line; here: wait for the jobs"
@@ -39,13 +47,13 @@ def start(ctx: Context, args: Args) -> Result:
     now = host.start(asked, queues)
     only = f" for {', '.join(queues)}" if queues else ""
     text = f"{plural(now, 'worker')}{only}" + (f" ({asked} more than before)" if before else "")
-    result = say(text, {"workers": now, "started": asked, "queues": list(queues), "host": host.id})
+    result = say(text, {"workers": now, "started": asked, "queues": list(queues), "host": host.id, "pid": os.getpid()})
     if ctx.mode != ONE_SHOT:
         return result
     from queuectl.commands.foreground import Foreground
 
-    stay = Foreground(ctx, host, queues, until_empty=args.until_empty).stay
-    return result._replace(then=stay)
+    foreground = Foreground(ctx, host, queues, until_empty=args.until_empty)
+    return result._replace(then=foreground.stay_detached if link() else foreground.stay)
 
 
 def stop(ctx: Context, args: Args) -> Result:
@@ -63,17 +71,75 @@ def stop(ctx: Context, args: Args) -> Result:
         return say("no workers are running", {"stopping": 0, "running": []})
     how = "now" if args.now else "drain"
     lines, ids, stopped = [], [], 0
+    asked = {}
     for info in hosts:
         held = [held.job_id for held in ctx.store.held_by(info.id) if held.started_at is not None]
         if not ctx.write(lambda store, info=info: store.ask_stop(info.id, how, args.workers)):  # type: ignore[misc]
             continue
         number = min(args.workers or info.workers, info.workers)
         stopped += number
+        asked[info.id] = info._replace(workers=info.workers - number)
         ids.extend(held)
         lines.append(
             f"host {info.id[:_SHORT]}: {plural(number, 'worker')} stopping{_waiting_for(held, now=args.now)}"
         )
-    return say("\n".join(lines) or "no workers are running", {"stopping": stopped, "running": ids})
+    if not lines:
+        return say("no workers are running", {"stopping": 0, "running": []})
+    return say("\n".join(lines), {"stopping": stopped, "running": ids})._replace(
+        then=lambda: _await(ctx, asked)
+    )
+
+
+def _await(ctx: Context, asked: dict[str, HostInfo]) -> Result:
+    """Wait until the workers that were asked to stop have done so; those of a shell leave a host.
+
+    `asked` has each host as it was, with the number of workers that are to stay.
+    """
+    ended: list[str] = []
+    pause = _QUICK
+    while asked:
+        version = ctx.store.version()
+        rows = {host.id: host for host in ctx.store.hosts()}
+        for host in list(asked.values()):
+            if _has_stopped(ctx, host, rows.get(host.id)):
+                del asked[host.id]
+                ended.append(f"host {host.id[:_SHORT]}: stopped")
+                if host.id not in rows:
+                    _await_process(host)
+        if asked and ctx.store.version() == version:
+            time.sleep(pause)
+            pause = min(_SLOW, pause * 1.5)
+    return Result(None, (), ended)
+
+
+def _has_stopped(ctx: Context, asked: HostInfo, row: HostInfo | None) -> bool:
+    if row is None:
+        return True
+    if asked.hostname == os.uname().nodename and not _exists(asked.pid):
+        raise Refused(
+            f"host {asked.id[:_SHORT]} has died; the next worker to start takes care of its jobs"
+        )
+    if row.stop_requested or row.workers > asked.workers:
+        return False
+    return asked.workers > 0 or not ctx.store.held_by(asked.id)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _await_process(host: HostInfo) -> None:
+    """Wait for the process of a host that has left the registry, some seconds at the most."""
+    deadline = time.monotonic() + _PROCESS_END
+    here = host.hostname == os.uname().nodename
+    while here and _exists(host.pid) and time.monotonic() < deadline:
+        time.sleep(_QUICK)
 
 
 def _waiting_for(ids: list[int], *, now: bool) -> str:

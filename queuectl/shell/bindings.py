@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, completion_is_selected, has_focus
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
 
+from queuectl.handover import link
+from queuectl.shell import terminal
 from queuectl.shell.paste import lines_of
 
 TYPE_CHECKING = False
@@ -70,6 +73,12 @@ def bindings(
             return
         buffer.insert_text(get_common_complete_suffix(buffer.document, offers), fire_event=False)
         buffer.start_completion()
+
+    @keys.add("c-z")
+    def _suspend(event: KeyPressEvent) -> None:  # noqa: ARG001
+        """Give the terminal back to the shell above until `fg`."""
+        if link() is not None:
+            run_in_terminal(lambda: terminal.suspend(modes=terminal.current()))
 
     @keys.add(Keys.BracketedPaste, filter=in_line)
     def _paste(event: KeyPressEvent) -> None:

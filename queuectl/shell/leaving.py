@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+from queuectl.handover import link
 from queuectl.record import Record
 from queuectl.shell import terminal
 
@@ -9,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from queuectl.commands.context import Context
     from queuectl.shell.prompt import Prompt
     from queuectl.worker import WorkerHost
 
@@ -34,6 +39,8 @@ class Leaving:
         self._prompt = prompt
         self._host = host
         self._asks = asks
+        #: the shell ends, and its process goes on without a terminal until its jobs have ended
+        self.handed_over = False
 
     def run(self) -> bool:
         """Return whether the shell may end; then its workers have."""
@@ -55,7 +62,8 @@ class Leaving:
         return True
 
     def _choose(self, running: list[int]) -> Choice:
-        answers = {choice.key: choice.text for choice in CHOICES}
+        choices = [choice for choice in CHOICES if choice is not HAND_OVER or link() is not None]
+        answers = {choice.key: choice.text for choice in choices}
         offered = ", ".join(f"{text} ({key})" for key, text in answers.items())
         try:
             key = self._prompt.ask(f"{_named(running)} here: {offered}?", answers)
@@ -71,6 +79,13 @@ class Leaving:
         if not self._ended():
             return False
         self._host.close()
+        return True
+
+    def hand_over(self) -> bool:
+        """Leave at once; what runs goes on, and nothing new is taken."""
+        self._host.stop()
+        self.handed_over = True
+        self._say(f"handed over: process {os.getpid()} finishes {_jobs(self._running())}; `status` shows how they end")
         return True
 
     def stop(self) -> bool:
@@ -112,8 +127,21 @@ class Leaving:
 
 STAY = Choice("c", "stay", Leaving.stay)
 STOP = Choice("s", "stop them and hand them back", Leaving.stop)
+HAND_OVER = Choice("h", "hand over", Leaving.hand_over)
 #: in the order in which they are offered
-CHOICES = (Choice("w", "wait for them", Leaving.wait), STOP, STAY)
+CHOICES = (Choice("w", "wait for them", Leaving.wait), HAND_OVER, STOP, STAY)
+
+
+def finish(ctx: Context, host: WorkerHost) -> None:
+    """Finish what runs, without a terminal: signals as for `worker start`, remarks to stderr."""
+    from queuectl.commands.foreground import Foreground
+    from queuectl.commands.result import parts
+
+    host.stop()
+    for part in parts(Foreground(ctx, host, (), until_empty=False).stay()):
+        for note in part.notes:
+            sys.stderr.write(f"{note}\n")
+            sys.stderr.flush()
 
 
 def _jobs(ids: list[int]) -> str:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from queuectl import __version__
+from queuectl import __version__, handover
 from queuectl.commands import GRAMMAR
 from queuectl.commands.context import SHELL, Context
 from queuectl.commands.result import Stream, parts
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from queuectl.grammar import Invocation
     from queuectl.render import Look
     from queuectl.store.base import Store
+    from queuectl.worker import WorkerHost
 
+HUNG_UP_STATUS = 128 + signal.SIGHUP
 HISTORY = "history"
 #: seconds between two reports of progress
 REPORT = 0.1
@@ -60,10 +62,15 @@ class Session:
         self._notices.start(store)
         self._reported = 0.0
         self._modes: terminal.Modes | None = None
+        #: what the front is told when this process goes on without it
+        self._alone = b""
 
     def run(self) -> int:
         """Go on until somebody leaves; return the exit status."""
         self._known.start()
+        front = handover.link()
+        if front is not None:
+            front.watch(self._front_gone)
         threading.Thread(target=_load_colours, name="colours", daemon=True).start()
         with terminal.quiet() as self._modes:
             try:
@@ -72,6 +79,8 @@ class Session:
                     while not self._safe_turn():
                         pass
             except terminal.Terminated as error:
+                if error.status == HUNG_UP_STATUS:
+                    self._alone = handover.HUNG_UP
                 return error.status
             finally:
                 self._close()
@@ -218,15 +227,31 @@ class Session:
         host = self._context.running_host
         if host is None:
             return True
-        may_end = Leaving(self._prompt, host).run()
+        leaving = Leaving(self._prompt, host)
+        may_end = leaving.run()
+        if leaving.handed_over:
+            self._alone = handover.ALONE
         self._known.nudge()
         return may_end
 
+    def _front_gone(self) -> None:
+        """Leave as after a hang-up: the shell above has taken the terminal back."""
+        if not self._alone:
+            os.kill(os.getpid(), signal.SIGHUP)
+
     def _close(self) -> None:
-        """Let go of everything; jobs that still run here are stopped and handed back."""
-        signal.signal(signal.SIGINT, terminal.ignore)
+        """Let go of everything. Jobs that still run here are stopped and handed back.
+
+        Not so after a hand-over or a hang-up: then this returns when they have ended.
+        """
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, terminal.ignore)
         self._known.stop()
         self._notices.stop()
+        host = self._context.running_host
+        if self._alone and host is not None and host.running():
+            self._go_on_alone(host)
+            return
         if not terminal.alive():
             terminal.let_go()
         host = self._context.running_host
@@ -235,6 +260,16 @@ class Session:
 
             Leaving(self._prompt, host, asks=False).run()
         self._context.close(now=True)
+
+
+    def _go_on_alone(self, host: WorkerHost) -> None:
+        from queuectl.shell.leaving import finish
+
+        if self._modes is not None:
+            terminal.put_back(self._modes)
+        handover.go_headless(self._context.store.local_directory, host.id, self._alone)
+        finish(self._context, host)
+        self._context.close()
 
 
 def _load_colours() -> None:

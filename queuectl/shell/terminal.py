@@ -9,6 +9,7 @@ import sys
 import termios
 from contextlib import contextmanager
 
+from queuectl import handover
 from queuectl.commands.context import Screen
 
 TYPE_CHECKING = False
@@ -75,7 +76,8 @@ def lent(modes: Modes | None) -> Iterator[None]:
     """Give the terminal to a program, in the modes given; bring the present ones back afterwards.
 
     Signals of the keyboard are the program's: it is in the same foreground process group. Ctrl-Z
-    stops neither, since a host whose workers stand still would be taken for dead.
+    stops it and the front; not this process, since a host that stands still is taken for dead.
+    Without a front it stops nobody.
     """
     before = _modes()
     if modes is not None:
@@ -84,7 +86,8 @@ def lent(modes: Modes | None) -> Iterator[None]:
     handlers = [
         (number, signal.signal(number, ignore)) for number in (signal.SIGINT, signal.SIGQUIT)
     ]
-    handlers.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, signal.SIG_IGN)))
+    stopped = signal.SIG_IGN if handover.link() is None else _stand_still_as_lent
+    handlers.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, stopped)))
     try:
         yield
     finally:
@@ -111,6 +114,52 @@ def ignore(*_: object) -> None:
     """Handle a signal by doing nothing."""
 
 
+def suspend(*, modes: Modes | None) -> None:
+    """Stand still at the terminal until the shell above says `fg`; then bring these modes back.
+
+    Workers go on meanwhile. Main thread only. Does nothing without a front.
+    """
+    front = handover.link()
+    if front is None:
+        return
+    front.suspend()
+    # `bg` lets us go on where we cannot: at the next touch of the terminal we would be stopped
+    while front.lives and not _in_foreground():
+        front.suspend()
+    if modes is not None:
+        _set(modes)
+
+
+def _stand_still(*_: object) -> None:
+    front = handover.link()
+    if front is not None and front.asked:
+        suspend(modes=_modes())
+
+
+def _stand_still_as_lent(*_: object) -> None:
+    """Leave the modes to the program that has the terminal."""
+    front = handover.link()
+    if front is not None and front.asked:
+        suspend(modes=None)
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(_STDIN) == os.getpgrp()
+    except OSError:
+        return True
+
+
+def put_back(modes: Modes) -> None:
+    """Bring modes back that the terminal had."""
+    _set(modes)
+
+
+def current() -> Modes | None:
+    """Return the modes of the terminal, None when there is none."""
+    return _modes()
+
+
 def _modes() -> Modes | None:
     try:
         return termios.tcgetattr(_STDIN)
@@ -127,9 +176,9 @@ def _set(modes: Modes) -> None:
 
 @contextmanager
 def ended_by_signals(end: Callable[[int], None]) -> Iterator[None]:
-    """Call `end` for the first SIGTERM or SIGHUP, in the main thread; Ctrl-Z does nothing.
+    """Call `end` for the first SIGTERM or SIGHUP, in the main thread; later ones do nothing.
 
-    A SIGHUP that is ignored already (nohup) stays so.
+    Ctrl-Z stops the front, not this process. A SIGHUP that is ignored already (nohup) stays so.
     """
     numbers = [
         number
@@ -145,12 +194,13 @@ def ended_by_signals(end: Callable[[int], None]) -> Iterator[None]:
             end(number)
 
     before = [(number, signal.signal(number, handle)) for number in numbers]
-    before.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, ignore)))
+    before.append((signal.SIGTSTP, signal.signal(signal.SIGTSTP, _stand_still)))
     try:
         yield
     finally:
         for number, handler in before:
-            signal.signal(number, handler)
+            # the same hang-up may be told by the kernel, by the shell above and by the front
+            signal.signal(number, ignore if called else handler)
 
 
 def key(seconds: float) -> bytes:

@@ -51,8 +51,10 @@ class Gate:
     def __init__(self, directory: Path) -> None:
         self._told = Fifo(directory / "told")
         self._let = Fifo(directory / "let")
+        #: where jobs say a line, and where they read one
+        self.told, self.let = self._told.path, self._let.path
         #: shell command to stand at the gate, saying the id of the job
-        self.command = f'echo "$QUEUECTL_JOB_ID" >{self._told.path}; read -r _ <{self._let.path}'
+        self.command = f'echo "$QUEUECTL_JOB_ID" >{self.told}; read -r _ <{self.let}'
 
     def saying(self, words: str) -> str:
         """Return the command of a job that says something else at the gate."""

@@ -1,0 +1,78 @@
+"""Workers in the background: a process of their own below a front, without a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import queuectl
+from queuectl.commands.result import plural, say
+from queuectl.errors import Refused, UsageError
+from queuectl.handover import log_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from queuectl.commands.context import Context
+    from queuectl.commands.result import Result
+
+_SHORT = 8
+
+
+def start_detached(
+    ctx: Context, workers: int, queues: Sequence[str], *, until_empty: bool
+) -> Result:
+    """Start a host in the background; return once it is registered and its workers run.
+
+    Raises Refused with what it said when it could not.
+    """
+    if ctx.store.name == "memory:":
+        raise UsageError("worker start --detach: a store in memory is not there for other processes")
+    words = ["worker", "start", str(workers)]
+    for queue in queues:
+        words += ["--queue", queue]
+    if until_empty:
+        words.append("--until-empty")
+    facts = _start(["--store", ctx.store.name, "--json", *words], dict(ctx.environ))
+    host, pid = facts["host"], facts["pid"]
+    only = f" for {', '.join(queues)}" if queues else ""
+    text = (
+        f"host {host[:_SHORT]} (pid {pid}) runs {plural(workers, 'worker')}{only} in the background\n"
+        f"stop it: queuectl worker stop --host {host[:_SHORT]}"
+    )
+    log = log_path(ctx.store.local_directory, host)
+    return say(text, {**facts, "log": log})
+
+
+def _start(words: Sequence[str], environ: dict[str, str]) -> dict[str, str]:
+    """Run it; return what it says of itself just before it lets go of its standard output."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(queuectl.__file__)))
+    if os.path.basename(root) not in ("site-packages", "dist-packages"):
+        # it starts in the root directory, where a path that is relative here means another
+        path = environ.get("PYTHONPATH")
+        environ["PYTHONPATH"] = f"{root}{os.pathsep}{path}" if path else root
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-m", "queuectl.detached", *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=environ, cwd="/", start_new_session=True, text=True,
+        ) as process:  # fmt: skip
+            said = process.stdout.read() if process.stdout else ""
+            process.returncode = 0
+    except OSError as error:
+        raise Refused(f"worker start --detach: {error.strerror}") from None
+    try:
+        facts: dict[str, str] = json.loads(said)
+        return {"host": facts["host"], "pid": facts["pid"], **facts}
+    except (ValueError, KeyError):
+        raise Refused(f"the workers could not be started: {_reason(said)}") from None
+
+
+def _reason(said: str) -> str:
+    try:
+        return str(json.loads(said)["error"])
+    except (ValueError, KeyError, TypeError):
+        return " ".join(said.split()) or "the process ended at once"
