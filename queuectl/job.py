@@ -81,6 +81,8 @@ class NewJob(Record):
     env: Mapping[str, str] = {}
     #: bytes for its standard input; None: /dev/null
     stdin: bytes | None = None
+    #: instead of bytes: absolute path of a file that is opened whenever it is run
+    stdin_path: str | None = None
     #: held until `resume`
     paused: bool = False
     #: who asked, as user@host
@@ -167,8 +169,9 @@ class Claim(Record):
     max_retries: int
     due_at: int
     claimed_at: int
-    #: whether more than the free workers may be taken from its queue in advance
     name: str | None = None
+    #: instead of `stdin`: absolute path of a file to open at the start
+    stdin_path: str | None = None
 
 
 #: kinds of ending

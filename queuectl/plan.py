@@ -29,6 +29,8 @@ class Plan(Record):
     env: Mapping[str, str]
     #: bytes for its standard input; None: /dev/null
     stdin: bytes | None = None
+    #: instead: a file to open
+    stdin_path: str | None = None
     #: standard input stays open for `Control.send`
     interactive: bool = False
     #: one pipe for both streams: their order is exact, their difference gone
@@ -68,6 +70,7 @@ def plan_for(claim: Claim, *, base_env: Mapping[str, str], slot: int, output_pat
             "QUEUECTL_SLOT": str(slot),
         },
         stdin=claim.stdin,
+        stdin_path=claim.stdin_path,
         interactive=policy.get("interactive", "") in _YES,
         merge=policy.get("merge", "") in _YES,
         timeout=int(_setting("timeout", policy.get("timeout"))),

@@ -15,7 +15,7 @@ from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, Outcome
 from queuectl.orphans import become_subreaper, reap_orphans
 from queuectl.plan import ERROR_FILE_VARIABLE, Plan, account_env, plan_for
 from queuectl.proctree import end_survivors, pid_start
-from queuectl.spawn import restore_signals, spawn
+from queuectl.spawn import open_input, restore_signals, spawn
 from queuectl.supervise import Supervisor
 
 TYPE_CHECKING = False
@@ -120,10 +120,16 @@ def run(
     if plan.error_file is not None:
         env = {**env, ERROR_FILE_VARIABLE: plan.error_file}
     feed = plan.interactive or plan.stdin is not None
+    source = -1
     try:
-        child = spawn(plan.argv, plan.cwd, env, feed=feed, merge=plan.merge)
+        if plan.stdin_path is not None:
+            source = open_input(plan.stdin_path)
+        child = spawn(plan.argv, plan.cwd, env, feed=feed, merge=plan.merge, source=source)
     except (OSError, ValueError, SubprocessError) as error:
         return _cannot_start(error, plan, started_at, clock())
+    finally:
+        if source >= 0:
+            os.close(source)
     attempt = Supervisor(plan, control, child, clock, monotonic)
     try:
         on_start(child.pid, started_at)

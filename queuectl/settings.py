@@ -56,6 +56,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("shell", "path", "/bin/sh", "the shell that runs command lines"),
     Setting("env-capture", "words", "PATH LANG LC_* TZ VIRTUAL_ENV CONDA_* PYTHONPATH LD_LIBRARY_PATH CUDA_VISIBLE_DEVICES",
             "variables that a job takes with it when it is enqueued", per_job=False),
+    Setting("stdin-limit", "size", "1MiB", "standard input of a job that the store keeps; a larger file is read when it runs", per_job=False),
     Setting("keep-completed", "duration", "30d", "completed jobs older than this are pruned; 0 keeps them", per_job=False),
     Setting("keep-completed-count", "int", "100000", "completed jobs above this number are pruned, oldest first; 0 keeps them", per_job=False),
     Setting("keep-cancelled", "duration", "30d", "cancelled jobs older than this are pruned; 0 keeps them", per_job=False),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import stat
 import subprocess
 
 from queuectl.orphans import leaders
@@ -82,10 +84,23 @@ def _null_fd() -> int:
     return _null
 
 
+def open_input(path: str) -> int:
+    """Return a descriptor of a file to read, without ever waiting for it. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    os.set_blocking(fd, True)
+    return fd
+
+
 def spawn(
-    argv: tuple[str, ...], cwd: str, env: Mapping[str, str], *, feed: bool, merge: bool
+    argv: tuple[str, ...], cwd: str, env: Mapping[str, str], *, feed: bool, merge: bool,
+    source: int = -1,
 ) -> Child:
-    """Start `argv` in a session of its own. `feed`: with a pipe as stdin, else /dev/null.
+    """Start `argv` in a session of its own.
+
+    `source` is its stdin if it is a descriptor, else, with `feed`, a pipe, else /dev/null.
 
     Only arguments of Popen that keep its vfork path are used; a fork of a large host costs
     milliseconds. Raises OSError, ValueError or SubprocessError when it cannot be
@@ -104,7 +119,10 @@ def spawn(
             ours.append(err)
             theirs.append(err_end)
         feeder = -1
-        if feed:
+        if source >= 0:
+            # the caller's, and closed by it
+            pass
+        elif feed:
             source, feeder = os.pipe()
             ours.append(feeder)
             theirs.append(source)

@@ -42,7 +42,7 @@ _JOB = (
     Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00", metavar="WHEN"),
     Param("cwd", OPTION, "directory to run in", completer="directories", metavar="DIR"),
     Param("env", OPTION, "set a variable; NAME alone copies its value now", metavar="NAME[=VALUE]", repeat=True, short="-e"),
-    Param("stdin", OPTION, "a file to feed it on standard input", completer="files", metavar="FILE"),
+    Param("stdin", OPTION, "a file to feed it on standard input; -: what comes on this one", completer="files", metavar="FILE"),
     Param("shell", OPTION, "the shell that runs the command line", completer="files", metavar="PATH"),
 )  # fmt: skip
 
@@ -141,7 +141,9 @@ TABLE: tuple[Command, ...] = (
             Param("command", OPTION, "the new command line", metavar="LINE"), *_JOB,
             _WHICH._replace(help="ids, ranges and names", nargs="+"),
         ),
-        topic=_END, mutates=True, examples=("edit 3 --priority 5", "edit 3-5 --command 'make -j4' --timeout 10m"),
+        topic=_END, mutates=True,
+        description="Without flags the job is opened in $VISUAL or $EDITOR, and changed only if all of it is right.",
+        examples=("edit 3", "edit 3 --priority 5", "edit 3-5 --command 'make -j4' --timeout 10m"),
     ),
     Command(
         ("move",), "put waiting jobs into another queue, or first or last", "queuectl.commands.steering:move",
@@ -236,8 +238,13 @@ TABLE: tuple[Command, ...] = (
     ),
     Command(("dlq", "list"), "list dead jobs and why they died", "queuectl.commands.dlq:list_dead", (*_FILTERS[1:], _WHICH), topic=_GROUPS),
     Command(
-        ("dlq", "retry"), "run dead jobs afresh", "queuectl.commands.dlq:retry", (*_FILTERS[1:], _WHICH),
-        topic=_GROUPS, mutates=True, examples=("dlq retry 1", "dlq retry all"),
+        ("dlq", "retry"), "run dead jobs afresh", "queuectl.commands.dlq:retry",
+        (
+            Param("edit", FLAG, "open each in $VISUAL or $EDITOR first"),
+            Param("keep_attempts", FLAG, "one more run instead of all of them"),
+            *_FILTERS[1:], _WHICH,
+        ),
+        topic=_GROUPS, mutates=True, examples=("dlq retry 1", "dlq retry all", "dlq retry 1 --edit --keep-attempts"),
     ),
     Command(
         ("dlq", "purge"), "delete dead jobs, all by default", "queuectl.commands.dlq:purge", (*_FILTERS[1:], _YES, _WHICH),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queuectl.commands import acting, looking, picking, views
+from queuectl.errors import UsageError
 from queuectl.job import DEAD
 from queuectl.selection import Selection
 from queuectl.store.base import Changed
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from queuectl.table import Args
 
 
+#: jobs that somebody edits one after the other
+_EDITED = 20
+
+
 def list_dead(ctx: Context, args: Args) -> Result:
     """Run `dlq list`."""
     jobs = picking.jobs_of(ctx, _dead(ctx, args))
@@ -26,14 +31,40 @@ def list_dead(ctx: Context, args: Args) -> Result:
 
 def retry(ctx: Context, args: Args) -> Result:
     """Run `dlq retry`."""
+    keep: bool = args.keep_attempts
     verb = acting.Verb(
         "retry",
         "to be run again",
-        lambda store, ids: _if_dead(store, ids, store.retry),
+        lambda store, ids: _if_dead(
+            store, ids, lambda dead: store.retry(dead, keep_attempts=keep)
+        ),
         (DEAD,),
         (DEAD,),
     )
-    return acting.act(ctx, args, verb, _chosen(ctx, args))
+    chosen = _chosen(ctx, args)
+    if args.edit:
+        return acting.act(ctx, args, verb, _edited(ctx, chosen))
+    return acting.act(ctx, args, verb, chosen)
+
+
+def _edited(ctx: Context, chosen: Selection) -> Selection:
+    """Open the dead jobs of a selection in an editor one by one; return those, to be retried.
+
+    Raises Refused at the first that is given up; those before it stay changed, none is retried.
+    """
+    from queuectl.commands.editing import can_edit, edit_as_text
+
+    if not can_edit(ctx):
+        raise UsageError("dlq retry --edit: no editor here: set EDITOR, or use `edit ID` with flags")
+    if chosen.empty:
+        raise UsageError("dlq retry what? give ids, names, `last`, or `all`")
+    chosen = chosen._replace(states=(DEAD,)) if not chosen.only_single else chosen
+    jobs = [job for job in picking.jobs_of(ctx, chosen) if job.state == DEAD]
+    if len(jobs) > _EDITED:
+        raise UsageError(f"dlq retry --edit: {len(jobs)} jobs are too many to edit one by one")
+    for job in jobs:
+        edit_as_text(ctx, job)
+    return chosen
 
 
 def purge(ctx: Context, args: Args) -> Result:

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     Fields = dict[str, object]
 
-#: bytes of standard input that the store keeps with a job
-STDIN_LIMIT = 16 * 1024 * 1024
-
 
 class Maker:
     """Makes jobs out of lines, all with the same flags."""
@@ -76,12 +73,17 @@ class Maker:
         """Return a job of these fields; flags fill what they lack."""
         ctx = self.ctx
         fields: Fields = {**self.flags, **given}
+        if "stdin" in given or "stdin_path" in given:
+            # one of them, not the flag's beside it
+            fields.update(stdin=given.get("stdin"), stdin_path=given.get("stdin_path"))
         if "env" in given:
             fields["env"] = {**self.env, **_mapping(given["env"])}
         else:
             fields["env"] = self.env
         if "policy" in self.flags and "policy" in given:
             fields["policy"] = {**_mapping(self.flags["policy"]), **_mapping(given["policy"])}
+        if fields.get("stdin_path") and _mapping(fields.get("policy", {})).get("interactive") == "on":
+            raise UsageError("enqueue: --interactive takes no --stdin larger than stdin-limit")
         fields.setdefault("cwd", ctx.cwd)
         fields["submitter"] = ctx.submitter
         return NewJob(**fields)  # type: ignore[arg-type]
@@ -132,7 +134,9 @@ def _from_flags(ctx: Context, args: Args) -> Fields:
     if args.cwd is not None:
         fields["cwd"] = directory(ctx, args.cwd)
     if args.stdin is not None:
-        fields["stdin"] = _stdin(ctx, args.stdin)
+        from queuectl.commands.payloads import from_flag
+
+        fields.update(from_flag(ctx, args.stdin))
     return fields
 
 
@@ -162,25 +166,6 @@ def directory(ctx: Context, path: str) -> str:
     _check_text("cwd", path)
     expanded = os.path.expanduser(path)
     return os.path.normpath(os.path.join(ctx.cwd, expanded))
-
-
-def _stdin(ctx: Context, path: str) -> bytes:
-    if path == "-":
-        if ctx.stdin is None:
-            raise UsageError("enqueue --stdin -: standard input is not free here; name a file")
-        data = ctx.stdin.read(STDIN_LIMIT + 1)
-    else:
-        try:
-            with open(directory(ctx, path), "rb") as file:
-                data = file.read(STDIN_LIMIT + 1)
-        except OSError as error:
-            raise UsageError(f"--stdin {path}: {error.strerror}") from None
-    if len(data) > STDIN_LIMIT:
-        limit = STDIN_LIMIT // 1024**2
-        raise UsageError(
-            f"--stdin {path}: more than {limit} MiB; let the job read it: COMMAND < FILE"
-        )
-    return data
 
 
 def _environment(ctx: Context, given: list[str], env: Mapping[str, str]) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ import time
 from queuectl.commands import picking
 from queuectl.commands.lines import Lines, stamp
 from queuectl.commands.result import Result, Stream, plural
-from queuectl.commands.tailing import Began, Ended, JobTail
+from queuectl.commands.tailing import ALL, RUNNING, Began, Ended, JobTail
 from queuectl.errors import EXIT_WAIT_FAILED, UsageError
 from queuectl.job import COMPLETED, EXIT, FINAL, PROCESSING, STATES
 from queuectl.output import STDERR, STDOUT
@@ -61,7 +61,7 @@ def follow(ctx: Context, args: Args) -> Result:
         follower = Follower(ctx, tails)
         shown = alone(follower, timestamps=args.timestamps)
     else:
-        tails = [JobTail(ctx.store, job_id, lines=args.tail, past=False) for job_id in ids]
+        tails = [JobTail(ctx.store, job_id, lines=args.tail, since=RUNNING) for job_id in ids]
         follower = Follower(ctx, tails, later)
         shown = _Crowd(ctx, timestamps=args.timestamps).shown(follower)
     return Result(None, (Stream(shown, live=True),), then=follower.finish)
@@ -169,7 +169,7 @@ class Follower:
         if not ranges:
             return
         for job in self._store.jobs(later._replace(ranges=ranges)):
-            self._tails[job.id] = JobTail(self._store, job.id, past=False)
+            self._tails[job.id] = JobTail(self._store, job.id, since=ALL)
             self._highest = max(self._highest, job.id)
 
     def _rest(self, least: float, *, moved: bool) -> None:
@@ -247,7 +247,8 @@ class _Crowd:
 
     def _marked(self, mark: bytes, found: Iterable[tuple[int, int, bytes]]) -> Pieces:
         # one piece for all lines of a stream in a row: a write each would be slow
-        stream, together = STDOUT, []
+        stream = STDOUT
+        together: list[bytes] = []
         for to, at, line in found:
             if to != stream and together:
                 yield stream, b"".join(together)
@@ -260,9 +261,10 @@ class _Crowd:
     def _after(self, mark: bytes, tail: JobTail, event: Ended) -> Pieces:
         if event.trouble:
             yield STDERR, mark + event.trouble.encode() + b"\n"
-        job = tail.job
-        if job is not None and not job.is_final:
-            yield STDERR, mark + f"{event.attempt.reason}; it will be run again\n".encode()
+        job, attempt = tail.job, event.attempt
+        # what the last one came to is told of the job
+        if job is not None and (not job.is_final or job.runs > attempt.run):
+            yield STDERR, mark + f"attempt {attempt.run}: {attempt.reason}\n".encode()
 
     def _prefix(self, job_id: int) -> bytes:
         if not self._coloured:

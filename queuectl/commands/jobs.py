@@ -113,6 +113,8 @@ def understood(ctx: Context, new: NewJob) -> str:
         parts.append(f"not before {format_time(new.due_at, ctx.store.now())}")
     if new.paused:
         parts.append("paused")
+    if new.stdin_path is not None:
+        parts.append(f"standard input from {new.stdin_path}")
     if new.stdin is not None:
         parts.append(f"{plural(len(new.stdin), 'byte')} on standard input")
     return f"{command}  ({', '.join(parts)})" if parts else command

@@ -39,7 +39,20 @@ def read_job(text: str, ctx: Context) -> Fields:
         fields["due_at"] = due_time(ctx, delay, at)  # type: ignore[arg-type]
     if "cwd" in fields:
         fields["cwd"] = directory(ctx, str(fields["cwd"]))
+    if "stdin" in given or "stdin_file" in given:
+        _take_stdin(ctx, given, fields)
     return fields
+
+
+def _take_stdin(ctx: Context, given: dict[str, object], fields: Fields) -> None:
+    from queuectl.commands.payloads import from_file, from_text
+
+    if "stdin" in given and "stdin_file" in given:
+        raise UsageError("stdin: is the text itself, and there is a stdin_file too; give one of them")
+    if "stdin_file" in given:
+        fields.update(from_file(ctx, "stdin_file:", str(fields.pop("stdin_file"))))
+    else:
+        fields.update(from_text(ctx, fields.pop("stdin")))  # type: ignore[arg-type]
 
 
 def load_object(text: str) -> dict[str, object]:
@@ -213,5 +226,6 @@ _READERS: dict[str, Callable[[str, object, Fields], None]] = {
     "cwd": _read_string,
     "env": _read_env,
     "stdin": _read_stdin,
+    "stdin_file": _read_string,
     "paused": _read_bool,
 }

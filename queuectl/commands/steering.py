@@ -35,7 +35,7 @@ def edit(ctx: Context, args: Args) -> Result:
         # a line for a shell, whatever it was before
         changes.update(command=args.command, args=None, shell=changes.get("shell"))
     if not changes and not maker.env:
-        raise UsageError("edit what? for example: edit 3 --priority 5, or --command 'make -j4'")
+        return _edit_as_text(ctx, args)
 
     def change(store: Store, ids: Sequence[int]) -> list[Changed]:
         with store.transaction():
@@ -43,6 +43,23 @@ def edit(ctx: Context, args: Args) -> Result:
 
     verb = acting.Verb("edit", "changed", change, STATES, STATES)
     return acting.act(ctx, args, verb, chosen)
+
+
+def _edit_as_text(ctx: Context, args: Args) -> Result:
+    """Open the job in an editor."""
+    from queuectl.commands.editing import can_edit, edit_as_text
+
+    if not can_edit(ctx):
+        raise UsageError("edit what? for example: edit 3 --priority 5, or --command 'make -j4'")
+    if len(args.which) != 1:
+        raise UsageError("edit: an editor takes one job at a time; or give flags for several")
+    job = picking.one_job(ctx, args.which[0])
+    changed = edit_as_text(ctx, job)
+    if changed is None:
+        return say(f"job {job.id} left as it was", {"changed": [], "refused": []})
+    if not changed.done:
+        raise Refused(f"job {job.id} {changed.why}")
+    return say(f"job {job.id} changed", {"changed": [{"id": job.id, "state": changed.state}], "refused": []})
 
 
 def _edit(store: Store, job_id: int, changes: dict[str, object], env: object) -> Changed:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from queuectl.store.base import Store
 
 
+#: where to begin: the newest attempt; that too, but only if it runs or is the last; the first
+NEWEST, RUNNING, ALL = "newest", "running", "all"
+
+
 class Began(Record):
     """An attempt that is told of from here on."""
 
@@ -47,12 +51,9 @@ class JobTail:
         only: int | None = None,
         stream: int | None = None,
         lines: int | None = None,
-        past: bool = True,
+        since: str = NEWEST,
     ) -> None:
-        """Tell from the newest attempt on, or `only` of one; `lines`: of the first the last lines.
-
-        Without `past` an attempt that has ended before is left out while others will follow.
-        """
+        """Tell of the attempts from `since` on, or `only` of one; `lines`: of the first the last lines."""
         self.job_id = job_id
         self.job: Job | None = None
         #: whether nothing more will come
@@ -66,7 +67,7 @@ class JobTail:
         self.last: Attempt | None = None
         self._stream = stream
         self._lines = lines
-        self._past = past
+        self._since = since
         self._attempts: list[Attempt] = []
         self._next: int | None = only
         self._current: Attempt | None = None
@@ -83,10 +84,8 @@ class JobTail:
         # attempts are read after the job, so that those of a job that has ended are all there
         self.job = job
         self._attempts = self._store.attempts(self.job_id)
-        if self._next is None and job is not None and self._attempts:
-            newest = self._attempts[-1]
-            over = newest.finished_at is not None and not job.is_final and not self._past
-            self._next = newest.run + 1 if over else newest.run
+        if self._next is None and job is not None:
+            self._next = self._first(job)
         if self._current is not None:
             same = [one for one in self._attempts if one.run == self._current.run]
             self._current = same[0] if same else None
@@ -113,6 +112,14 @@ class JobTail:
     def close(self) -> None:
         """Let go of the file."""
         self._close()
+
+    def _first(self, job: Job) -> int:
+        """Return the run to begin with, decided when the job is first looked at."""
+        if self._since == ALL or not self._attempts:
+            return 0
+        newest = self._attempts[-1]
+        over = newest.finished_at is not None and not job.is_final
+        return newest.run + 1 if over and self._since == RUNNING else newest.run
 
     def _begin(self) -> Attempt | None:
         first = self._next or 0

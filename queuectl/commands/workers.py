@@ -47,7 +47,8 @@ def start(ctx: Context, args: Args) -> Result:
     now = host.start(asked, queues)
     only = f" for {', '.join(queues)}" if queues else ""
     text = f"{plural(now, 'worker')}{only}" + (f" ({asked} more than before)" if before else "")
-    result = say(text, {"workers": now, "started": asked, "queues": list(queues), "host": host.id, "pid": os.getpid()})
+    facts = {"workers": now, "started": asked, "queues": list(queues), "host": host.id}
+    result = say(text, {**facts, "pid": os.getpid()})
     if ctx.mode != ONE_SHOT:
         return result
     from queuectl.commands.foreground import Foreground

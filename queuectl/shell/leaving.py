@@ -110,10 +110,11 @@ class Leaving:
     def _ended(self) -> bool:
         """Wait until all workers have ended; False: somebody interrupted."""
         try:
-            while not self._host.join(0 if self._asks else LOOK):
-                self._prompt.show_notices()
-                if self._asks and terminal.CTRL_D in terminal.key(LOOK):
-                    return False
+            with terminal.interruptible():
+                while not self._host.join(0 if self._asks else LOOK):
+                    self._prompt.show_notices()
+                    if self._asks and terminal.CTRL_D in terminal.key(LOOK):
+                        return False
         except KeyboardInterrupt:
             return False
         return True

@@ -68,6 +68,7 @@ class Prompt:
         #: pasted lines that wait for their turn, and the unfinished one behind them
         self.pasted: list[str] = []
         self._rest = ""
+        self._faults: list[Exception] = []
         self._completer = ShellCompleter(grammar, known, lambda: context.cwd)
         self._goes_on = unfinished_json(grammar, lambda: self.text)
         self._streams = (keys, output)
@@ -108,7 +109,14 @@ class Prompt:
         rows = terminal.screen().height
         self._session.reserve_space_for_menu = min(MENU_ROWS, rows // MENU_SHARE)
         before_run = None if terminal.is_dumb() else self._attend
-        return self._session.prompt(default=rest, pre_run=before_run)
+        return self._session.prompt(
+            default=rest, pre_run=before_run, set_exception_handler=before_run is None
+        )
+
+    def faults(self) -> list[Exception]:
+        """Return what went wrong while a line was edited, each once."""
+        faults, self._faults = self._faults, []
+        return faults
 
     def next_pasted(self) -> str | None:
         """Return the next pasted line as if it had been typed, None when there is none."""
@@ -189,8 +197,14 @@ class Prompt:
 
     def _attend(self) -> None:
         """Begin to show news; runs on the event loop of the prompt, which ends it."""
+        asyncio.get_running_loop().set_exception_handler(self._remember)
         self._bell = asyncio.Event()
         self._session.app.create_background_task(self._show_news(self._bell))
+
+    def _remember(self, _: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:
+        """Keep a fault for later: it must not cost the line that is being typed."""
+        error = found.get("exception")
+        self._faults.append(error if isinstance(error, Exception) else Exception(found["message"]))
 
     async def _show_news(self, bell: asyncio.Event) -> None:
         app = self._session.app

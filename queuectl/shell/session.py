@@ -106,9 +106,9 @@ class Session:
         """Read a line and run it; return whether the shell is to end."""
         try:
             self._prompt.show_notices()
-            line = self._prompt.next_pasted()
-            if line is None:
-                line = self._prompt.read()
+            if self._prompt.pasted:
+                return self._run_pasted()
+            line = self._prompt.read()
         except KeyboardInterrupt:
             if not self._prompt.text.strip():
                 self._note("to leave: exit, or Ctrl-D")
@@ -119,8 +119,22 @@ class Session:
             if isinstance(error, OSError):
                 raise
             return self._leave()
+        finally:
+            for fault in self._prompt.faults():
+                self._internal_error(fault)
         if line.strip():
             self._run(line)
+        return self._context.leaving and self._leave()
+
+    def _run_pasted(self) -> bool:
+        """Run pasted lines one after the other, until one of them leaves or Ctrl-C is pressed."""
+        with terminal.interruptible():
+            while not self._context.leaving:
+                line = self._prompt.next_pasted()
+                if line is None:
+                    break
+                self._run(line)
+                self._prompt.show_notices()
         return self._context.leaving and self._leave()
 
     def _run(self, line: str) -> None:
@@ -151,8 +165,9 @@ class Session:
                 self._note(f"exit {result.exit_code}")
             return
         json = invocation.args.json = self._json or invocation.json
-        for part in parts(invocation.command.load()(self._context, invocation.args)):
-            self._show(part, json=json)
+        with terminal.interruptible():
+            for part in parts(invocation.command.load()(self._context, invocation.args)):
+                self._show(part, json=json)
 
     def _show(self, result: Result, *, json: bool) -> None:
         self._end_report()
@@ -191,7 +206,8 @@ class Session:
         self._end_report()
         terminal.flush()
         try:
-            return self._prompt.ask(f"{question} [y/n]", {"y": "yes", "n": "no"}) == "y"
+            with terminal.quiet():
+                return self._prompt.ask(f"{question} [y/n]", {"y": "yes", "n": "no"}) == "y"
         except EOFError:
             return False
 

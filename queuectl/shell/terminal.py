@@ -53,20 +53,36 @@ def alive() -> bool:
 
 @contextmanager
 def quiet() -> Iterator[Modes | None]:
-    """Keep what is typed between prompts for the next one instead of showing it there.
+    """Keep what is typed between prompts, Ctrl-C too, for the next one; show nothing of it.
 
-    Signals of the keyboard still work. Yields the modes as they were, which are brought back at
-    the end; None when there is no terminal.
+    Yields the modes as they were, which are brought back at the end; None without a terminal.
     """
     before = _modes()
     if before is None:
         yield None
         return
     silent = list(before)
-    silent[3] &= ~(termios.ECHO | termios.ICANON)
+    silent[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
     _set(silent)
     try:
         yield before
+    finally:
+        _set(before)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C interrupt what runs within.
+
+    Only there is it a signal: one that came while a prompt begins or ends would find it half made.
+    """
+    before = _modes()
+    if before is None:
+        yield
+        return
+    _set([*before[:3], before[3] | termios.ISIG, *before[4:]])
+    try:
+        yield
     finally:
         _set(before)
 

@@ -243,8 +243,12 @@ class Store(ABC):
         """Cancel each job: at once when no host has it, else by asking its host (`now`: SIGKILL)."""
 
     @abstractmethod
-    def retry(self, ids: Sequence[int]) -> list[Changed]:
-        """Make failed jobs due now; start dead, cancelled and completed ones afresh."""
+    def retry(self, ids: Sequence[int], *, keep_attempts: bool = False) -> list[Changed]:
+        """Make failed jobs due now; start dead, cancelled and completed ones afresh.
+
+        `keep_attempts`: these keep the attempts they have used and have what is left of their
+        retries, at least one run; a dead job is run once more and, failing, is dead again.
+        """
 
     @abstractmethod
     def hold(self, ids: Sequence[int], *, held: bool) -> list[Changed]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: lanes: where a claim looks, apart from the state users see
 READY, LATER, HELD, RUNNING, DONE = 0, 1, 2, 3, 4
+#: what a job's payload is
+NOTHING, BYTES, PATH = 0, 1, 2
 
 
 class Turn(Record):
@@ -128,6 +130,13 @@ def policy_of(
         if text != default or name == "max-retries":
             policy[name] = text
     return policy
+
+
+def kind_of_payload(stdin: bytes | None, path: str | None) -> int:
+    """Return what is kept of a job's standard input: nothing, its bytes, or the path of a file."""
+    if path is not None:
+        return PATH
+    return NOTHING if stdin is None else BYTES
 
 
 def pack_pairs(pairs: Mapping[str, str]) -> bytes:

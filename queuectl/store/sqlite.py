@@ -47,8 +47,8 @@ class SqliteStore(SqliteChanges):
                     self._claim_name(new.name, job_id, names)
                 pending[new.queue] = pending.get(new.queue, 0) + 1
                 rows.append(self._row(new, job_id, now, environment, *policies[key]))
-                if new.stdin is not None:
-                    self.writer.execute("INSERT INTO payload VALUES (?, ?)", (job_id, new.stdin))
+                if new.stdin is not None or new.stdin_path is not None:
+                    self.keep_payload(job_id, new.stdin, new.stdin_path)
             self.writer.executemany(SQL["add"], rows)
             self.writer.execute(SQL["take_ids"], (first + len(rows) - 1,))
             for queue, jobs_there in pending.items():
@@ -101,7 +101,7 @@ class SqliteStore(SqliteChanges):
             max_retries,
             new.submitter,
             int(new.paused),
-            int(new.stdin is not None),
+            rules.kind_of_payload(new.stdin, new.stdin_path),
             now,
             due_at if due_at > now else None,
             job_id,

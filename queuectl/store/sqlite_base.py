@@ -304,6 +304,11 @@ class SqliteBase(Store):
             self._interned[key] = found
         return found
 
+    def keep_payload(self, job_id: int, stdin: bytes | None, path: str | None) -> None:
+        """Store a job's standard input, or where it is."""
+        data = stdin if path is None else os.fsencode(path)
+        self.writer.execute("INSERT INTO payload VALUES (?, ?)", (job_id, data))
+
     def forget_interned(self) -> None:
         """Drop ids that a rolled-back transaction may have given out, and what they stood for."""
         self._interned.clear()

@@ -45,12 +45,12 @@ class SqliteChanges(SqliteClaims):
         self._change(job_id, row, j.CANCELLED, rules.DONE, row[8], None, now, "cancelled", row[4])
         return Changed(job_id, done=True, state=j.CANCELLED)
 
-    def retry(self, ids: Sequence[int]) -> list[Changed]:
+    def retry(self, ids: Sequence[int], *, keep_attempts: bool = False) -> list[Changed]:
         """Make failed jobs due now; start dead, cancelled and completed ones afresh."""
         with self.transaction():
-            return [self._retry(job_id) for job_id in ids]
+            return [self._retry(job_id, keep_attempts=keep_attempts) for job_id in ids]
 
-    def _retry(self, job_id: int) -> Changed:
+    def _retry(self, job_id: int, *, keep_attempts: bool) -> Changed:
         row = self._facts_of(job_id)
         if row is None:
             return _missing(job_id)
@@ -68,7 +68,10 @@ class SqliteChanges(SqliteClaims):
             if taken is not None:
                 why = f"its name is taken by job {taken}"
                 return Changed(job_id, done=False, why=why, state=state)
-            self._change(job_id, row, j.PENDING, lane, now, None, None, None, 0)
+            attempts = row[4] if keep_attempts else 0
+            self._change(job_id, row, j.PENDING, lane, now, None, None, None, attempts)
+            # a fresh start all the same: what was lost before does not bury it
+            self.writer.execute("UPDATE job SET deliveries = 0 WHERE id = ?", (job_id,))
             state = j.PENDING
         return Changed(job_id, done=True, state=state)
 
@@ -232,17 +235,17 @@ class SqliteChanges(SqliteClaims):
             "policy": lambda changed: self._changed_policy(row[7], changed),
         }  # fmt: skip
         columns = {"environment" if name == "env" else name: write[name](value)
-                   for name, value in changes.items() if name != "stdin"}  # fmt: skip
+                   for name, value in changes.items() if not name.startswith("stdin")}  # fmt: skip
         if "max-retries" in changes.get("policy", ()):
             columns["max_retries"] = value_of("max-retries", _without_none(changes["policy"]))
         if changes.get("name") is not None:
             self._refuse_taken(changes["name"], job_id)
-        if "stdin" in changes:
+        if "stdin" in changes or "stdin_path" in changes:
+            stdin, path = changes.get("stdin"), changes.get("stdin_path")
             self.writer.execute("DELETE FROM payload WHERE job_id = ?", (job_id,))
-            columns["has_stdin"] = int(changes["stdin"] is not None)
-            if changes["stdin"] is not None:
-                values = (job_id, changes["stdin"])
-                self.writer.execute("INSERT INTO payload VALUES (?, ?)", values)
+            columns["has_stdin"] = kind = rules.kind_of_payload(stdin, path)
+            if kind != rules.NOTHING:
+                self.keep_payload(job_id, stdin, path)
         return columns or {"id": job_id}
 
     def _changed_policy(self, policy: int, changed: Mapping[str, str | None]) -> int:

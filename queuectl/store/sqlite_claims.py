@@ -110,10 +110,10 @@ class SqliteClaims(SqliteReads):
         return rows
 
     def _claimed(self, row: Sequence[Any], now: int) -> Claim:
-        stdin = None
+        payload = None
         if row[10]:
-            payload = self.writer.execute("SELECT data FROM payload WHERE job_id = ?", (row[0],))
-            stdin = payload.fetchone()[0]
+            found = self.writer.execute("SELECT data FROM payload WHERE job_id = ?", (row[0],))
+            payload = found.fetchone()[0]
         return Claim(
             job_id=row[0],
             token=os.urandom(12).hex(),
@@ -126,12 +126,13 @@ class SqliteClaims(SqliteReads):
             cwd=from_any(row[7]),
             env=self.pairs("environment", row[8]),
             policy=self.pairs("policy", row[9]),
-            stdin=stdin,
+            stdin=payload if row[10] == rules.BYTES else None,
             attempts=row[11],
             max_retries=row[12],
             due_at=row[13],
             claimed_at=now,
             name=row[14],
+            stdin_path=os.fsdecode(payload) if row[10] == rules.PATH else None,
         )
 
     # ---- start and end ------------------------------------------------------------------------

@@ -31,18 +31,21 @@ def test_output_is_followed_until_the_job_ends(cli: Cli, workers: Workers) -> No
     assert (code, out, err) == (0, "last", "aside\n")
 
 
-def test_following_goes_on_with_the_retry_and_ends_with_its_success(cli: Cli) -> None:
+def test_following_goes_on_with_the_retry_and_ends_with_its_success(
+    cli: Cli, workers: Workers
+) -> None:
     """Exit code 0 when the job has completed at last, 4 when it is dead."""
-    once = "echo try $QUEUECTL_ATTEMPT; test $QUEUECTL_ATTEMPT = 2"
-    cli.ok("enqueue", "--backoff-base", "0", once)
+    gate = Fifo(cli, "gate")
+    cli.ok("enqueue", "--backoff-base", "0", f"echo try $QUEUECTL_ATTEMPT; {gate.wait}; test $QUEUECTL_ATTEMPT = 2")
+    workers.start("1")
     follower = cli.start("output", "-f", "1")
-    cli.ok("worker", "start", "--until-empty")
-    code, out, err = ended(follower)
-    # begun before the first attempt, it tells of every one
-    assert (code, out, err) == (0, "try 1\ntry 2\n", "")
+    assert follower.stdout is not None
+    for attempt in "12":
+        assert follower.stdout.readline() == f"try {attempt}\n"
+        gate.open()
+    assert ended(follower) == (0, "", "")
     cli.ok("enqueue", "--max-retries", "0", "echo bad; exit 3")
     follower = cli.start("output", "-f", "2")
-    cli.ok("worker", "start", "--until-empty")
     assert ended(follower) == (4, "bad\n", "job 2 is dead (exit 3)\n")
     assert cli.run("output", "-f", "2").returncode == 4
 
@@ -95,7 +98,7 @@ def test_jobs_come_and_go_and_are_retried(cli: Cli, workers: Workers) -> None:
     code, out, err = ended(follower)
     assert code == 4
     assert out == "2 | two\n2 | two\n"
-    assert "2 | exit 9; it will be run again\n2 | started (attempt 2)\n" in err
+    assert "2 | attempt 1: exit 9\n2 | started (attempt 2)\n" in err
     assert "2 | dead (exit 9)\n" in err
     assert err.endswith("job 2 is dead (exit 9)\n")
 

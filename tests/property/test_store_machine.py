@@ -43,6 +43,14 @@ OUTCOMES = {
 }
 _some = st.integers(0, 1_000_000)
 _queues = st.sampled_from(QUEUES)
+#: queue, priority, delay in ms, held, max-retries
+_asked = st.tuples(
+    _queues,
+    st.integers(-1, 1),
+    st.sampled_from([0, 0, 0, 1, 1500]),
+    st.sampled_from([False, False, False, True]),
+    st.integers(0, 2),
+)
 
 
 class _Undo(Exception):  # noqa: N818 - a change of mind is no error
@@ -103,25 +111,23 @@ class StoreMachine(RuleBasedStateMachine):
     def time_goes_on(self, milliseconds: int) -> None:
         self.model.now = self.engine.clock.advance(milliseconds)
 
-    @rule(
-        queue=_queues, priority=st.integers(-1, 1), delay=st.sampled_from([0, 0, 0, 1, 1500]),
-        held=st.sampled_from([False, False, False, True]), retries=st.integers(0, 2),
-        jobs=st.integers(1, 4),
-    )  # fmt: skip
-    def add(
-        self, queue: str, priority: int, delay: int, held: bool, retries: int, jobs: int
-    ) -> None:
+    @rule(asked=st.lists(_asked, min_size=1, max_size=5))
+    def add(self, asked: list[tuple[str, int, int, bool, int]]) -> None:
         now = self.model.now
-        new = NewJob(
-            "true", queue=queue, priority=priority, policy={"max-retries": str(retries)},
-            env={"N": f"{priority}{retries}"}, due_at=now + delay if delay else None, paused=held,
-        )  # fmt: skip
-        ids = self.write(lambda: self.store.add([new] * jobs))
-        assert len(ids) == jobs
+        new = [
+            NewJob(
+                "true", queue=queue, priority=priority, policy={"max-retries": str(retries)},
+                env={"N": f"{priority}{retries}"}, due_at=now + delay if delay else None,
+                paused=held,
+            )
+            for queue, priority, delay, held, retries in asked
+        ]  # fmt: skip
+        ids = self.write(lambda: self.store.add(new))
+        assert len(ids) == len(asked)
         assert ids == sorted(set(ids))
         assert ids[0] > self.highest
         self.highest = ids[-1]
-        for job_id in ids:
+        for job_id, (queue, priority, delay, held, retries) in zip(ids, asked, strict=True):
             self.model.jobs[job_id] = ModelJob(job_id, queue, priority, now + delay, held, retries)
 
     @rule(

@@ -59,7 +59,7 @@ class Shell:
             "TERM": "xterm-256color", "PYTHONPATH": _ROOT, "PYTHONUTF8": "1",
             "QUEUECTL_STATE_DIR": str(directory / "state"), **(environ or {}),
         }  # fmt: skip
-        self._screen = _Screen(columns, rows, history=5000, ratio=0.5)
+        self._screen = _Screen(columns, rows, history=50000, ratio=0.5)
         self._screen.answer = self.type
         self._stream = pyte.ByteStream(self._screen)
         #: every byte the shell has written
