@@ -69,6 +69,7 @@ class Prompt:
         self.pasted: list[str] = []
         self._rest = ""
         self._faults: list[Exception] = []
+        self._end: BaseException | None = None
         self._completer = ShellCompleter(grammar, known, lambda: context.cwd)
         self._goes_on = unfinished_json(grammar, lambda: self.text)
         self._streams = (keys, output)
@@ -109,9 +110,12 @@ class Prompt:
         rows = terminal.screen().height
         self._session.reserve_space_for_menu = min(MENU_ROWS, rows // MENU_SHARE)
         before_run = None if terminal.is_dumb() else self._attend
-        return self._session.prompt(
+        line = self._session.prompt(
             default=rest, pre_run=before_run, set_exception_handler=before_run is None
         )
+        if self._end is not None:
+            raise self._end
+        return line
 
     def faults(self) -> list[Exception]:
         """Return what went wrong while a line was edited, each once."""
@@ -175,6 +179,8 @@ class Prompt:
         loop = app.loop
         if not app.is_running or loop is None:
             raise error
+        # it may be ending just now with a line, which nobody is to run then
+        self._end = error
 
         def leave() -> None:
             if app.is_running and not app.is_done:
@@ -208,7 +214,8 @@ class Prompt:
 
     async def _show_news(self, bell: asyncio.Event) -> None:
         app = self._session.app
-        while True:
+        # once the line is done it stands on the screen for good; the next prompt has the news then
+        while not app.is_done:
             lines = self._notices.take()
             if lines:
                 self._print_above(fragments(lines))

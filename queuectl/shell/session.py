@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 from queuectl import __version__, handover
 from queuectl.commands import GRAMMAR
@@ -22,7 +23,7 @@ from queuectl.shell.notices import Notices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from queuectl.commands.result import Result
     from queuectl.grammar import Invocation
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 HUNG_UP_STATUS = 128 + signal.SIGHUP
 HISTORY = "history"
+#: first word of the commands about this shell's workers
+WORKER = "worker"
 #: seconds between two reports of progress
 REPORT = 0.1
 
@@ -61,6 +64,9 @@ class Session:
         self._notices.bell = self._ring
         self._notices.start(store)
         self._reported = 0.0
+        self._busy = False
+        #: the signal that ends this shell
+        self._ended_by = 0
         self._modes: terminal.Modes | None = None
         #: what the front is told when this process goes on without it
         self._alone = b""
@@ -165,9 +171,21 @@ class Session:
                 self._note(f"exit {result.exit_code}")
             return
         json = invocation.args.json = self._json or invocation.json
-        with terminal.interruptible():
+        changes_session = invocation.command.local or invocation.command.path[0] == WORKER
+        with self._undisturbed() if changes_session else terminal.interruptible():
             for part in parts(invocation.command.load()(self._context, invocation.args)):
                 self._show(part, json=json)
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Let nothing interrupt what is short and must not be left half done: starting workers."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+        if self._ended_by:
+            self._end(self._ended_by)
 
     def _show(self, result: Result, *, json: bool) -> None:
         self._end_report()
@@ -233,7 +251,9 @@ class Session:
 
     def _end(self, number: int) -> None:
         """Leave because of a signal: raised here, or by the prompt that is being edited."""
-        self._prompt.end(terminal.Terminated(number))
+        self._ended_by = number
+        if not self._busy:
+            self._prompt.end(terminal.Terminated(number))
 
     def _leave(self) -> bool:
         """Return whether the shell may end now."""

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from tests.support.fifo import Gate
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or not pid_namespace(), reason="needs /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not pid_namespace(), reason="needs /proc"
+)
 
 #: seconds within which a dead host's claims are back although there is no other host
 BACK_WITHIN = 5.0
@@ -72,6 +74,7 @@ def three_kinds(cli: Cli) -> list[int]:
 
 def assert_job_is_back(cli: Cli) -> None:
     """Within the time promised job 1 is no host's any more, with a lost worker in its history."""
+
     def is_back() -> bool:
         return bool(cli.json("status", "1")["state"] == "failed")
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from queuectl.store.sqlite import SqliteStore
     from tests.support.fifo import Gate
-    from tests.support.hosts import HostProcess
 
 
 class Disk(ABC):
@@ -30,14 +29,14 @@ class Disk(ABC):
         self.directory = directory
 
     @abstractmethod
-    def fill(self, host: HostProcess, host_file: str) -> None:
-        """Leave no space for anything new."""
+    def fill(self, pid: int, size: int) -> None:
+        """Leave a process no space: not for a file larger than `size` that was smaller."""
 
     @abstractmethod
-    def free(self, host: HostProcess) -> None:
+    def free(self, pid: int) -> None:
         """Give the space back."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most leave nothing
         """Leave nothing of it."""
 
 
@@ -54,16 +53,16 @@ class SmallDisk(Disk):
             return None
         return cls(directory) if done.returncode == 0 else None
 
-    def fill(self, host: HostProcess, host_file: str) -> None:
+    def fill(self, pid: int, size: int) -> None:  # noqa: ARG002
         with open(self.directory / "filler", "wb", buffering=0) as filler:
-            for size in (65536, 4096, 1):
+            for portion in (65536, 4096, 1):
                 try:
-                    while filler.write(bytes(size)) == size:
+                    while filler.write(bytes(portion)) == portion:
                         pass
                 except OSError:
                     continue
 
-    def free(self, host: HostProcess) -> None:
+    def free(self, pid: int) -> None:  # noqa: ARG002
         os.unlink(self.directory / "filler")
 
     def close(self) -> None:
@@ -73,13 +72,13 @@ class SmallDisk(Disk):
 class Quota(Disk):
     """As if there were no space: the host may not let any file grow. For everybody's machine."""
 
-    def fill(self, host: HostProcess, host_file: str) -> None:
-        _, hard = resource.prlimit(host.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(host.pid, resource.RLIMIT_FSIZE, (os.path.getsize(host_file), hard))
+    def fill(self, pid: int, size: int) -> None:
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
-    def free(self, host: HostProcess) -> None:
-        _, hard = resource.prlimit(host.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(host.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    def free(self, pid: int) -> None:
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
 @pytest.fixture(params=["small disk", "quota"])
@@ -104,30 +103,27 @@ def hosts_there(disk: Disk) -> Iterator[Hosts]:
 def shrink_wal(hosts: Hosts) -> None:
     """Make the write-ahead log empty: what is written next needs space."""
     store: SqliteStore = hosts.store  # type: ignore[assignment]
-    eventually(
-        lambda: store.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
-    )
+    eventually(lambda: store.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
 
-def test_work_goes_on_when_there_is_space_again(
-    hosts_there: Hosts, gate: Gate, disk: Disk
-) -> None:
+def test_work_goes_on_when_there_is_space_again(hosts_there: Hosts, gate: Gate, disk: Disk) -> None:
     hosts = hosts_there
     # what it writes is kept in the store, so that settling needs space
     words = "head -c 60000 /dev/zero"
     ids = [hosts.put(f"{gate.command}; {words}") for _ in range(4)]
     host = hosts.start(2, SELFISH)
     host_id = host.hear("ready").split()[1]
-    for _ in range(2):
+    for job_id in ids[:2]:
         gate.arrived()
-    eventually(lambda: all(hosts.get(job_id).state == "processing" for job_id in ids[:2]))
+        hosts.processing(job_id)
     shrink_wal(hosts)
-    disk.fill(host, host_path(hosts_directory(hosts.store.local_directory), host_id))
+    host_file = host_path(hosts_directory(hosts.store.local_directory), host_id)
+    disk.fill(host.pid, os.path.getsize(host_file))
     gate.open(2)
     eventually(lambda: host.ask("trouble", "trouble") != "trouble None")
     eventually(lambda: host.ask("waiting", "waiting").split()[2] != "0")
     assert hosts.store.counts()[COMPLETED] == 0
-    disk.free(host)
+    disk.free(host.pid)
     for _ in range(2):
         gate.arrived()
         gate.open()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.job import COMPLETED, DEAD, FINAL
+from queuectl.record import Record
 from tests.support.hosts import SELFISH, eventually
 
 if TYPE_CHECKING:
@@ -19,35 +20,44 @@ if TYPE_CHECKING:
 LOST, DONE = "worker lost", "exit 0"
 
 
+class Seen(Record):
+    """What is seen of a job in the end."""
+
+    #: how its attempts ended
+    reasons: list[str]
+    deliveries: int
+    #: how often it may have done what it does
+    runs: set[int]
+
+
 @pytest.mark.parametrize(
-    ("point", "reasons", "deliveries", "runs"),
+    ("point", "seen"),
     [
         # the claim was never made, or never started: as if nothing had been
-        ("before-claim-commit", [DONE], 1, {1}),
-        ("after-claim-commit", [DONE], 1, {1}),
+        ("before-claim-commit", Seen([DONE], 1, {1})),
+        ("after-claim-commit", Seen([DONE], 1, {1})),
         # nobody can know whether it started: the delivery counts, an attempt does not
-        ("before-spawn", [DONE], 2, {1}),
-        ("after-spawn", [DONE], 2, {1, 2}),
+        ("before-spawn", Seen([DONE], 2, {1})),
+        ("after-spawn", Seen([DONE], 2, {1, 2})),
         # it had started: a lost attempt, and another
-        ("after-start", [LOST, DONE], 2, {1, 2}),
+        ("after-start", Seen([LOST, DONE], 2, {1, 2})),
         # its exit had been seen: it is settled and never runs again
-        ("before-report", [DONE], 1, {1}),
-        ("before-settle-commit", [DONE], 1, {1}),
-        ("after-settle-commit", [DONE], 1, {1}),
+        ("before-report", Seen([DONE], 1, {1})),
+        ("before-settle-commit", Seen([DONE], 1, {1})),
+        ("after-settle-commit", Seen([DONE], 1, {1})),
     ],
 )
-def test_a_host_is_killed(
-    hosts: Hosts, tmp_path: Path, point: str, reasons: list[str], deliveries: int, runs: set[int]
-) -> None:
+def test_a_host_is_killed(hosts: Hosts, tmp_path: Path, point: str, seen: Seen) -> None:
     log = tmp_path / "log"
     job_id = hosts.put(f"echo ran >>{log}")
     assert hosts.start(1, SELFISH, failpoint=f"{point}:kill").died() == -9
     hosts.start(1)
     job = hosts.ended(job_id)
-    assert (job.state, job.attempts, job.deliveries) == (COMPLETED, len(reasons), deliveries)
-    assert [attempt.reason for attempt in hosts.store.attempts(job_id)] == reasons
+    assert job.state == COMPLETED
+    assert (job.attempts, job.deliveries) == (len(seen.reasons), seen.deliveries)
+    assert [attempt.reason for attempt in hosts.store.attempts(job_id)] == seen.reasons
     eventually(lambda: len(hosts.store.hosts()) == 1)
-    assert len(log.read_text().splitlines()) in runs
+    assert len(log.read_text().splitlines()) in seen.runs
 
 
 @pytest.mark.parametrize("point", ["before-recovery-commit", "after-recovery-commit"])
@@ -73,6 +83,7 @@ def test_many_in_the_tray_go_back_uncounted(hosts: Hosts, gate: Gate) -> None:
     ids = hosts.put_many(gate.command, 20)
     gate.arrived()
     eventually(lambda: host.ask("waiting", "waiting").split()[1] != "0")
+    hosts.processing(ids[0])
     host.kill()
     survivor = hosts.start(0).ready()
     eventually(lambda: not hosts.survivors())
@@ -102,6 +113,7 @@ def test_the_processes_of_a_killed_host_are_dead_before_the_next_attempt(
     job_id = hosts.put(LOOK_BACK + gate.command, policy={"kill-grace": "0s"})
     host = hosts.start(1, SELFISH).ready()
     gate.arrived()
+    hosts.processing(job_id)
     host.kill()
     assert len(hosts.survivors()) >= 2
     hosts.start(1)

@@ -23,14 +23,12 @@ STRICT: dict[str, object] = {
 }
 
 
-def test_a_stopped_host_is_killed_and_its_late_words_are_refused(
-    hosts: Hosts, gate: Gate
-) -> None:
+def test_a_stopped_host_is_killed_and_its_late_words_are_refused(hosts: Hosts, gate: Gate) -> None:
     job_id = hosts.put(f"trap '' TERM; {gate.saying('$$')}")
     host = hosts.start(1, SELFISH).ready()
     first = int(gate.arrived())
-    eventually(lambda: hosts.get(job_id).state == "processing")
-    token, run = str(hosts.get(job_id).token), hosts.get(job_id).runs
+    job = hosts.processing(job_id)
+    token, run = str(job.token), job.runs
     host.signal(signal.SIGSTOP)
     hosts.start(1, STRICT)
     assert host.died() == -9

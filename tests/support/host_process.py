@@ -14,6 +14,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from queuectl.store.base import Settled, Settlement
 
 
@@ -38,23 +40,17 @@ def main() -> None:
     if workers:
         host.start(workers)
     say("ready", host.id)
+    answers: dict[str, Callable[[list[str]], tuple[object, ...]]] = {
+        "start": lambda rest: ("workers", host.start(int(rest[0]), rest[1:])),
+        "stop": lambda _: ("stopping", *(claim.job_id for claim in host.stop())),
+        "trouble": lambda _: ("trouble", host.trouble),
+        "errors": lambda _: ("errors", *host.errors),
+        "waiting": lambda _: ("waiting", *host.queue.waiting()),
+        "close": lambda _: ("closed", host.close(timeout=20)),
+    }
     for line in sys.stdin:
         verb, *rest = line.split()
-        if verb == "start":
-            say("workers", host.start(int(rest[0]), tuple(rest[1:])))
-        elif verb == "stop":
-            say("stopping", *(claim.job_id for claim in host.stop(now="now" in rest)))
-        elif verb == "join":
-            say("joined", host.join())
-        elif verb == "trouble":
-            say("trouble", host.trouble)
-        elif verb == "errors":
-            say("errors", *host.errors)
-        elif verb == "waiting":
-            say("waiting", *host.queue.waiting())
-        elif verb == "close":
-            say("closed", host.close(now="now" in rest, timeout=20))
-            return
+        say(*answers[verb](rest))
     os._exit(3)
 
 

@@ -12,7 +12,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from queuectl.job import FINAL, STATES, NewJob
+from queuectl.job import FINAL, PROCESSING, STATES, NewJob
 from queuectl.store import open_store
 from queuectl.store.base import Filter
 
@@ -99,7 +99,9 @@ class HostProcess:
             return next((line for line in self._lines if line.startswith(beginning)), None)
 
         with self._said:
-            assert self._said.wait_for(lambda: found() or self._ended, patience), f"no {beginning!r}"
+            assert self._said.wait_for(lambda: found() or self._ended, patience), (
+                f"no {beginning!r}"
+            )
             line = found()
             assert line is not None, f"the host ended without {beginning!r}"
             self._lines.remove(line)
@@ -187,6 +189,11 @@ class Hosts:
         job = self.store.get(job_id)
         assert job is not None
         return job
+
+    def processing(self, job_id: int) -> Job:
+        """Return a job when the store knows that it runs."""
+        eventually(lambda: self.get(job_id).state == PROCESSING)
+        return self.get(job_id)
 
     def ended(self, job_id: int) -> Job:
         """Return a job when nothing more happens to it."""

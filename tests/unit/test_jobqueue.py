@@ -29,9 +29,7 @@ FAR = 1e9
 
 def a_claim(job_id: int) -> Claim:
     token = f"token-{job_id}"
-    return Claim(
-        job_id, token, 1, "default", 0, "true", None, True, "/", {}, {}, None, 0, 3, 0, 0
-    )
+    return Claim(job_id, token, 1, "default", 0, "true", None, True, "/", {}, {}, None, 0, 3, 0, 0)
 
 
 def pair(job_id: int) -> tuple[int, str]:
@@ -416,9 +414,7 @@ def test_a_settlement_set_aside_is_tried_again_later(pumped: Pumped, clock: Seco
 
 def test_a_call_returns_what_its_request_came_to(pumped: Pumped) -> None:
     answer: Future[str] = Future()
-    thread = threading.Thread(
-        target=lambda: answer.set_result(pumped.queue.call(lambda _: "done"))
-    )
+    thread = threading.Thread(target=lambda: answer.set_result(pumped.queue.call(lambda _: "done")))
     pumped.sleep()
     thread.start()
     assert pumped.bell.wait(PATIENCE)
@@ -458,9 +454,7 @@ def keep_a_claim(queue: JobQueue) -> None:
     queue.exchanged(Batch([], [], [], [(ALL, 1, 0)], []), [[a_claim(1)]])
 
 
-@pytest.mark.parametrize(
-    "keep", [keep_an_outcome, keep_a_request, keep_a_return, keep_a_claim]
-)
+@pytest.mark.parametrize("keep", [keep_an_outcome, keep_a_request, keep_a_return, keep_a_claim])
 def test_closing_waits_for_what_is_left_to_exchange(
     pumped: Pumped, keep: Callable[[JobQueue], Any]
 ) -> None:

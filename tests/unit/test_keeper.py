@@ -80,10 +80,8 @@ def host(store: MemoryStore) -> Host:
 
 
 @pytest.fixture
-def kept(
-    store: MemoryStore, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Keeper]:
-    """A keeper in a hurry."""
+def kept(store: MemoryStore, host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+    """Make a keeper in a hurry."""
     for name, value in (("BEAT", 0.001), ("ROUND", 0.001), ("RENEW", 0.0), ("PRUNE_PAUSE", 0.0)):
         monkeypatch.setattr(keeper, name, value)
     made = Keeper(store, cast("WorkerHost", host))
@@ -172,9 +170,7 @@ def test_settings_can_keep_everything(kept: Keeper, store: MemoryStore, clock: C
     assert store.counts()[COMPLETED] == 2
 
 
-def test_the_first_round_looks_for_dead_hosts(
-    kept: Keeper, host: Host, store: MemoryStore
-) -> None:
+def test_the_first_round_looks_for_dead_hosts(kept: Keeper, host: Host, store: MemoryStore) -> None:
     store.register(a_host("dead"))
     HostFile(host_path(hosts_directory(store.local_directory), "dead"), 1).close(keep=True)
     kept.start()

@@ -88,10 +88,11 @@ class Rig:
 
     def take(self) -> Claim:
         """Take the next claim; wait for it."""
-        late = threading.Event()
-        alarm = threading.Timer(PATIENCE, lambda: (late.set(), self.queue.stir()))
+        late = time.monotonic() + PATIENCE
+        # a little later, so that it finds it late
+        alarm = threading.Timer(PATIENCE + 0.1, self.queue.stir)
         alarm.start()
-        claim = self.queue.take(ALL, late.is_set)
+        claim = self.queue.take(ALL, lambda: time.monotonic() > late)
         alarm.cancel()
         assert claim is not None
         return claim
@@ -121,7 +122,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
 
 @pytest.fixture
 def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The net below the wake-ups is taken away."""
+    """Take away the net below the wake-ups."""
     monkeypatch.setattr(pump, "LOOK", 3600.0)
 
 
@@ -154,7 +155,7 @@ def test_a_job_is_claimed_started_and_settled(rig: Rig) -> None:
 
 def test_requests_are_committed_before_they_are_answered(rig: Rig) -> None:
     rig.start(0)
-    job_id = rig.queue.call(lambda store: put(store), PATIENCE)
+    job_id = rig.queue.call(put, PATIENCE)
     assert job_of(rig.real, job_id).state == PENDING
 
 
@@ -263,9 +264,7 @@ def test_a_time_that_has_passed_is_not_waited_for_again(rig: Rig) -> None:
 
 @pytest.mark.parametrize("rounds", [1, 3])
 @pytest.mark.parametrize("error", [BUSY, FULL, BROKEN, ValueError("of the test")], ids=type)
-def test_commits_that_fail_lose_and_repeat_nothing(
-    rig: Rig, error: Exception, rounds: int
-) -> None:
+def test_commits_that_fail_lose_and_repeat_nothing(rig: Rig, error: Exception, rounds: int) -> None:
     put_many(rig.real, 3)
     rig.start()
     first = rig.take()
@@ -302,9 +301,7 @@ def test_claims_to_be_given_back_are_kept_until_they_are(rig: Rig) -> None:
     claim = rig.take()
     rig.queue.join_workers(ALL, -1)
     rig.faults.fail(BROKEN, 3)
-    rig.queue.exchanged(
-        jobqueue.Batch([], [], [], [(ALL, 1, 0)], []), [[claim]]
-    )
+    rig.queue.exchanged(jobqueue.Batch([], [], [], [(ALL, 1, 0)], []), [[claim]])
     rig.queue.stir()
     rig.queue.hand_back()
     deadline = time.monotonic() + PATIENCE
@@ -459,5 +456,3 @@ def test_a_cancel_of_a_claim_in_the_tray_ends_as_cancelled(rig: Rig) -> None:
     rig.queue.call(lambda store: store.cancel([1]), PATIENCE)
     rig.report(claim, Outcome("stopped"))
     assert rig.settlements(1) == [(1, CANCELLED)]
-
-

@@ -25,9 +25,9 @@ from queuectl.job import (
     Outcome,
     Output,
 )
+from queuectl.paths import host_path, hosts_directory, output_path, wake_path
 from queuectl.proctree import pid_start
 from queuectl.recovery import Recoverer
-from queuectl.paths import host_path, hosts_directory, output_path, wake_path
 from queuectl.store.sqlite import MemoryStore
 from tests.support.faulty import faulty
 from tests.support.work import HOST, OTHER, a_host, claim_one, job_of, put, settle, start

@@ -16,9 +16,9 @@ from queuectl import jobqueue, pump, worker
 from queuectl.errors import BadValue, Refused, StoreUnavailable
 from queuectl.hostfile import HostFile, OtherHost
 from queuectl.job import CANCELLED, COMPLETED, FAILED, PENDING, NewJob
+from queuectl.paths import host_path, hosts_directory
 from queuectl.recovery import Recoverer
 from queuectl.registration import Registration
-from queuectl.paths import host_path, hosts_directory
 from queuectl.store.sqlite import MemoryStore, SqliteStore
 from queuectl.worker import WorkerHost
 from tests.support.faulty import faulty
@@ -81,7 +81,7 @@ class Shop:
     def file_path(self) -> str:
         return host_path(hosts_directory(self.real.local_directory), self.host.id)
 
-    def before_start(self, act: Callable[[], None]) -> None:
+    def before_start(self, act: Callable[[], object]) -> None:
         """Do something when a worker has taken a claim, and has not said so to anybody yet."""
         take = self.host._file.take
 
@@ -227,7 +227,7 @@ def test_a_second_stop_can_be_about_those_that_are_leaving_already(shop: Shop) -
 @pytest.mark.parametrize("now", [False, True])
 def test_a_claim_taken_while_the_workers_stop_is_not_started(shop: Shop, now: bool) -> None:
     shop.put_gated()
-    shop.before_start(lambda: shop.host.stop(now=now) and None)
+    shop.before_start(lambda: shop.host.stop(now=now))
     shop.host.start(1)
     assert shop.next_settled() == (1, PENDING)
     assert shop.host.join(PATIENCE)
