@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queuectl.errors import BadValue
-from queuectl.job import EXIT, LOST, SIGNAL, TIMEOUT
+from queuectl.job import EXIT, LOST, OUTPUT, SIGNAL, TIMEOUT
 
 
 def parse_endings(text: str, what: str) -> frozenset[tuple[str, int | None]]:
@@ -14,7 +14,7 @@ def parse_endings(text: str, what: str) -> frozenset[tuple[str, int | None]]:
     endings: set[tuple[str, int | None]] = set()
     for word in text.replace(",", " ").split():
         first, dash, last = word.partition("-")
-        if word.lower() in (TIMEOUT, LOST):
+        if word.lower() in (TIMEOUT, LOST, OUTPUT):
             endings.add((word.lower(), None))
         elif first.isascii() and first.isdigit() and (last.isdigit() if dash else not last):
             low, high = int(first), int(last or first)

@@ -19,7 +19,17 @@ import threading
 import time
 import weakref
 
-from queuectl.job import CANNOT_START, EXIT, LOST, SIGNAL, STOPPED, TIMEOUT, Outcome, Output
+from queuectl.job import (
+    CANNOT_START,
+    EXIT,
+    LOST,
+    OUTPUT,
+    SIGNAL,
+    STOPPED,
+    TIMEOUT,
+    Outcome,
+    Output,
+)
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -42,7 +52,7 @@ _RECORD = struct.Struct("<BBBxiQQQqqqQQ40s128s")
 _SIZE = 256
 #: records by which the file grows
 _CHUNK = 64
-_KINDS = (EXIT, SIGNAL, TIMEOUT, CANNOT_START, LOST, STOPPED)
+_KINDS = (EXIT, SIGNAL, TIMEOUT, CANNOT_START, LOST, STOPPED, OUTPUT)
 _COMPLETE, _IN_FILE = 1, 2
 
 #: phases of a record

@@ -180,6 +180,8 @@ SIGNAL = "signal"
 TIMEOUT = "timeout"
 CANNOT_START = "cannot-start"
 LOST = "lost"
+#: it wrote more than its output-limit, and output-full says that this fails it
+OUTPUT = "output"
 STOPPED = "stopped"
 
 
@@ -237,6 +239,8 @@ class Outcome(Record):
             return f"cannot start: {self.detail}"
         if self.kind == LOST:
             return f"worker lost: {self.detail}" if self.detail else "worker lost"
+        if self.kind == OUTPUT:
+            return f"output over {self.detail}"
         return "stopped"
 
 

@@ -41,6 +41,8 @@ class Plan(Record):
     kill_grace: int = 10_000
     #: bytes of output that are kept
     output_limit: int = 256 * 1024 * 1024
+    #: whether an attempt that writes more has failed
+    output_fails: bool = False
     #: where output goes that is not small; created only when needed
     output_path: str = ""
     #: the job may leave a line here about what went wrong
@@ -77,6 +79,7 @@ def plan_for(claim: Claim, *, base_env: Mapping[str, str], slot: int, output_pat
         idle_timeout=int(_setting("idle-timeout", policy.get("idle-timeout"))),
         kill_grace=int(_setting("kill-grace", policy.get("kill-grace"))),
         output_limit=int(_setting("output-limit", policy.get("output-limit"))),
+        output_fails=policy.get("output-full") == "fail",
         output_path=output_path,
         error_file=output_path + ERROR_FILE_SUFFIX,
         leave_children=policy.get("leave-children", "") in _YES,

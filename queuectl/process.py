@@ -118,6 +118,7 @@ def run(
     started_at = clock()
     env = plan.env
     if plan.error_file is not None:
+        _make_room(os.path.dirname(plan.error_file))
         env = {**env, ERROR_FILE_VARIABLE: plan.error_file}
     feed = plan.interactive or plan.stdin is not None
     source = -1
@@ -148,6 +149,22 @@ def run(
         kind, code, detail, started_at, attempt.finished_at, round(user * 1000), round(system * 1000),
         peak // _RSS_UNIT, attempt.output, _message(plan.error_file),
     )  # fmt: skip
+
+
+#: the directory that was there last; a thousand jobs in a row share one
+_room = ""
+
+
+def _make_room(directory: str) -> None:
+    """Make the directory that a job's error file is to be in: the job's shell would not."""
+    global _room
+    if directory != _room:
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+        except OSError:
+            # then there is no message; the job runs all the same
+            return
+        _room = directory
 
 
 def _natural(status: int) -> tuple[str, int | None, str]:

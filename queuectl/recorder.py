@@ -46,7 +46,7 @@ class Recorder:
 
     __slots__ = (
         "_complete", "_data_fd", "_held", "_held_bytes", "_kept", "_limit", "_marks_fd", "_path",
-        "_totals", "_written", "due",
+        "_totals", "_written", "due", "over",
     )  # fmt: skip
 
     def __init__(self, path: str, limit: int) -> None:
@@ -62,6 +62,8 @@ class Recorder:
         self._complete = True
         #: when `flush` is to be called, on the clock that `add` is given; None: nothing is held
         self.due: float | None = None
+        #: whether more was written than the limit lets be kept
+        self.over = False
 
     def add(self, stream: int, data: bytes, at: int, now: float) -> None:
         """Take bytes that arrived at `at` (wall ms); `now` is a monotonic clock in seconds."""
@@ -69,6 +71,8 @@ class Recorder:
         room = self._limit - self._kept
         if len(data) > room:
             self._complete = False
+            # not when a file could not be written: that is no fault of the job
+            self.over = self.over or self._limit >= 0
             if room <= 0:
                 return
             data = data[:room]
@@ -150,7 +154,7 @@ class Recorder:
     def _give_up(self) -> None:
         """Take no more bytes. Those still in memory stay there, as far as a store takes them."""
         self._complete = False
-        self._limit = 0
+        self._limit = -1
         self.due = None
         if self._held_bytes > INLINE_LIMIT:
             data, kept = INLINE_LIMIT, []

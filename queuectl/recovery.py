@@ -87,7 +87,7 @@ class Recoverer:
     def _files(self) -> set[str]:
         """Return the hosts that have a file; delete wake-up pipes whose host has none."""
         found, pipes = set(), set()
-        for name in os.listdir(self._directory):
+        for name in os.listdir(self._directory) if os.path.isdir(self._directory) else ():
             host_id, _, kind = name.partition(".")
             if kind == "host":
                 found.add(host_id)

@@ -33,6 +33,8 @@ class Setting(Record):
     #: smallest and largest value of a number
     lowest: float = 0
     highest: float = 1e15
+    #: words that a choice takes
+    choices: tuple[str, ...] = ()
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -43,7 +45,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("timeout", "duration", "0s", "end an attempt that runs longer; 0 means never"),
     Setting("idle-timeout", "duration", "0s", "end an attempt that writes nothing for so long; 0 means never"),
     Setting("kill-grace", "duration", "10s", "time between SIGTERM and SIGKILL"),
-    Setting("output-limit", "size", "256MiB", "output kept of one attempt; the rest is dropped"),
+    Setting("output-limit", "size", "256MiB", "output kept of one attempt; see output-full for the rest"),
+    Setting("output-full", "choice", "drop", "what an attempt that writes more does: drop the rest, or fail", choices=("drop", "fail")),
     Setting("retry-on", "endings", "", "retry only after these: exit codes, signals by name, timeout, lost; empty is all"),
     Setting("no-retry-on", "endings", "", "never retry after these"),
     Setting("merge", "switch", "off", "one stream for stdout and stderr, in the exact order"),
@@ -121,6 +124,14 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def format_size(count: int) -> str:
+    """Return the shortest exact form of a number of bytes: `256MiB`, `1000B`."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if count and count % _SIZES[unit.lower()] == 0:
+            return f"{count // _SIZES[unit.lower()]}{unit}"
+    return f"{count}B"
+
+
 def _number(setting: Setting, text: str, *, whole: bool) -> float:
     expected = f"a {'whole ' if whole else ''}number from {setting.lowest:g} up"
     if setting.highest < 1e6 or not whole:
@@ -173,6 +184,13 @@ def _read_switch(setting: Setting, text: str) -> Value:
     return _SWITCH[text.lower()]
 
 
+def _read_choice(setting: Setting, text: str) -> Value:
+    if text not in setting.choices:
+        expected = " or ".join(setting.choices)
+        raise BadValue(what=setting.name, value=text, expected=expected)
+    return text
+
+
 def _read_line(setting: Setting, text: str) -> Value:
     if "\0" in text:
         raise BadValue(what=setting.name, value=text, expected="a command line")
@@ -188,6 +206,7 @@ def _read_endings(setting: Setting, text: str) -> Value:
 
 _READERS = {
     "switch": _read_switch,
+    "choice": _read_choice,
     "line": _read_line,
     "endings": _read_endings,
     "int": _read_int,

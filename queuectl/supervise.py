@@ -17,7 +17,7 @@ import os
 import select
 import signal
 
-from queuectl.job import STOPPED, TIMEOUT
+from queuectl.job import OUTPUT, STOPPED, TIMEOUT
 from queuectl.plumbing import CHUNK, Plumbing, wake_pipe, wakes
 from queuectl.proctree import (
     KILL_WAIT,
@@ -27,6 +27,7 @@ from queuectl.proctree import (
     group_is_left,
     snapshot,
 )
+from queuectl.settings import format_size
 from queuectl.timespec import format_duration
 
 TYPE_CHECKING = False
@@ -140,6 +141,8 @@ class Supervisor:
         self._reap()
         self.finished_at = self._clock()
         self._plumbing.read_last(self.finished_at, self._last_output)
+        if self.ending is None and self._is_over():
+            self.ending = self._too_much()
         self.output = self._plumbing.recorder.finish()
 
     def abandon(self) -> None:
@@ -183,7 +186,15 @@ class Supervisor:
             # after the exit was seen, so that exit 0 wins over a cancel that came with it
             self._drain_wake()
             self._obey()
+        if self.ending is None and not self._exited and self._is_over():
+            self._end_tree(self._too_much(), self._plan.kill_grace)
         self._meet_deadlines(now)
+
+    def _is_over(self) -> bool:
+        return self._plan.output_fails and self._plumbing.recorder.over
+
+    def _too_much(self) -> Ending:
+        return OUTPUT, None, format_size(self._plan.output_limit)
 
     def _obey(self) -> None:
         while (order := self._control.take()) is not None:

@@ -303,8 +303,7 @@ class WorkerHost(Events):
     def _write_exit(self, record: int, claim: Claim, outcome: Outcome) -> None:
         try:
             self._file.exited(record, claim, outcome)
-        except OSError as error:
-            # reported all the same
+        except Exception as error:  # noqa: BLE001 - it is reported all the same
             self.failed(error)
 
     def _attempt(self, worker: Worker, claim: Claim, control: Control, record: int) -> Outcome:

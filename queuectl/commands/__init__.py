@@ -38,6 +38,7 @@ _JOB = (
     Param("interactive", FLAG, "keep its standard input open for `send`"),
     Param("leave_children", FLAG, "spare what it leaves running"),
     Param("output_limit", OPTION, "output kept of one attempt", metavar="SIZE"),
+    Param("output_full", OPTION, "what happens beyond that: drop the rest, or fail", choices=("drop", "fail")),
     Param("delay", OPTION, "not before this long from now", type="duration", metavar="TIME"),
     Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00", metavar="WHEN"),
     Param("cwd", OPTION, "directory to run in", completer="directories", metavar="DIR"),

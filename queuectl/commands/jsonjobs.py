@@ -205,6 +205,7 @@ _JSON_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "endings": ((int, str), "an exit code, or a text such as 75,100-110"),
     "switch": ((bool,), "true or false"),
     "line": ((str,), "a command line"),
+    "choice": ((str,), "one of its words"),
 }
 
 

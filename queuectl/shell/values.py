@@ -144,6 +144,8 @@ def _setting_values(asked: Asked) -> Iterator[Offer]:
     found = {now: "as it is now", setting.default: "the default"}
     if setting.kind == "switch":
         found = {"on": "", "off": "", **found}
+    elif setting.choices:
+        found = {**dict.fromkeys(setting.choices, ""), **found}
     elif setting.kind == "path":
         found = {**found, "/bin/sh": "", "/bin/bash": ""}
     for value, about in found.items():

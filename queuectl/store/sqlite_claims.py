@@ -132,7 +132,7 @@ class SqliteClaims(SqliteReads):
             due_at=row[13],
             claimed_at=now,
             name=row[14],
-            stdin_path=os.fsdecode(payload) if row[10] == rules.PATH else None,
+            stdin_path=os.fsdecode(payload or b"") if row[10] == rules.PATH else None,
         )
 
     # ---- start and end ------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class translated:
 
 
 def connect(path: str, *, reader: bool = False) -> sqlite3.Connection:
-    """Open a connection in autocommit mode, durable at every commit. Raises StoreUnavailable …"""
+    """Open a connection in autocommit mode, durable at every commit. Raises StoreUnavailable and its kin."""
     with translated(path):
         connection = sqlite3.connect(
             path,

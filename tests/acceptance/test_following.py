@@ -164,3 +164,41 @@ def test_what_is_over_the_limit_is_cut_and_said(cli: Cli) -> None:
     assert done.returncode == 0
     assert len(done.stdout) == 1000
     assert done.stderr == "[cut here: 1000 B kept, 3.9 KiB more were not]\n"
+
+
+@pytest.mark.parametrize("how", ["flag", "setting", "json"])
+def test_too_much_output_fails_the_attempt_if_so_set(cli: Cli, how: str) -> None:
+    """It is ended, says why, and is not run again where that is a reason not to."""
+    if how == "json":
+        cli.ok(
+            "enqueue",
+            '{"command": "yes", "output_limit": "64KiB", "output_full": "fail", "no_retry_on": "output"}',
+        )
+    else:
+        flags = ("--output-full", "fail") if how == "flag" else ()
+        if how == "setting":
+            cli.ok("set", "output-full", "fail")
+        cli.ok("enqueue", *flags, "--output-limit", "64KiB", "--no-retry-on", "output", "yes")
+    cli.ok("worker", "start", "--until-empty")
+    job = cli.json("status", "1")
+    assert (job["state"], job["reason"]) == ("dead", "output over 64KiB (in no-retry-on)")
+    done = cli.run("output", "1")
+    assert done.stdout == "y\n" * 32 * 1024
+    assert done.stderr.startswith("[cut here: 64 KiB kept, ")
+
+
+def test_a_job_that_wrote_too_much_and_ended_has_failed_too(cli: Cli) -> None:
+    """Exit 0 does not help; what fits does."""
+    for size in (1000, 1001):
+        cli.ok("enqueue", "--output-limit", "1000", "--output-full", "fail", "--max-retries", "0",
+               f"head -c {size} /dev/zero")  # fmt: skip
+    cli.ok("worker", "start", "--until-empty")
+    assert [job["reason"] for job in cli.json("list")] == ["exit 0", "output over 1000B"]
+
+
+def test_what_to_do_with_too_much_is_one_of_two_words(cli: Cli) -> None:
+    """As a flag, a setting and a field."""
+    assert "drop" in cli.refused(2, "enqueue", "--output-full", "burn", "true")
+    assert "drop or fail" in cli.refused(2, "set", "output-full", "burn")
+    assert "drop or fail" in cli.refused(2, "enqueue", '{"command": "x", "output_full": "burn"}')
+    assert "output_full" in cli.refused(2, "enqueue", '{"command": "x", "output_full": true}')

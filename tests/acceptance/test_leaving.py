@@ -243,16 +243,20 @@ def test_ctrl_z_at_the_prompt(cli: Cli, above: Above) -> None:
     above.type(CTRL_Z)
     assert_suspended(cli, above)
     above.type(f"fg{ENTER}")
-    above.see("queuectl> ")
+    above.see("queuectl")
     above.type(f"pwd{ENTER}")
     above.see(str(cli.directory))
 
 
 def test_ctrl_z_during_a_command(cli: Cli, above: Above, gate: Gate) -> None:
-    cli.ok("enqueue", gate.command)
+    for _ in range(2):
+        cli.ok("enqueue", gate.command)
     gate.arrived()
     above.type(f"wait{ENTER}")
     above.see("wait")
+    # what it says of the second job tells that it waits by now
+    gate.open()
+    above.see("job 2: pending → processing")
     above.type(CTRL_Z)
     above.see("above> ")
     gate.open()
@@ -365,7 +369,8 @@ def test_stop_asks_which(cli: Cli) -> None:
 
 def ending(process: subprocess.Popen[str]) -> int:
     """Wait for its end; return its exit status."""
-    process.communicate(timeout=PATIENCE)
+    with process:
+        process.communicate(timeout=PATIENCE)
     return process.returncode
 
 
@@ -415,7 +420,7 @@ def test_a_drain_hands_unstarted_claims_back_at_once(cli: Cli, gate: Gate) -> No
     cli.ok("enqueue", "-", stdin="true\n" * 100)
     workers.send_signal(signal.SIGTERM)
     wait_until(lambda: drains(cli), "it drains")
-    cli.ok("worker", "start", "--until-empty")
-    assert cli.json("status")["counts"]["processing"] == 1
+    cli.ok("worker", "start", "--detach")
+    cli.ok("wait", "303-402")
     gate.open()
     assert ending(workers) == 0

@@ -362,3 +362,35 @@ def test_a_job_that_was_edited_and_moved_lives_on_as_before(store: Store, state:
     else:
         store.cancel([1])
     assert job_of(store, 1).state == state
+
+
+def test_kept_attempts_are_a_budget_used_up(store: Store) -> None:
+    """A dead job has one more run, and is dead again after it; its deliveries count anew."""
+    job_id = put(store, policy={"max-retries": "1", "backoff-base": "0"})
+    for _ in range(2):
+        run_one(store, EXIT_3)
+    assert job_of(store, job_id).state == DEAD
+    for attempts in (3, 4):
+        assert store.retry([job_id], keep_attempts=True) == [Changed(job_id, done=True, state=PENDING)]
+        job = job_of(store, job_id)
+        assert (job.attempts, job.deliveries) == (attempts - 1, 0)
+        run_one(store, EXIT_3)
+        job = job_of(store, job_id)
+        assert (job.state, job.attempts, job.runs) == (DEAD, attempts, attempts)
+    store.retry([job_id])
+    assert job_of(store, job_id).attempts == 0
+
+
+def test_a_payload_may_be_a_path(store: Store) -> None:
+    """Kept as it is, byte for byte; an edit replaces bytes by a path and the other way round."""
+    job_id = put(store, stdin_path="/data/\udcff")
+    claim = claim_one(store)
+    assert (claim.stdin, claim.stdin_path) == (None, "/data/\udcff")
+    store.release([(job_id, claim.token)])
+    store.edit(job_id, {"stdin": b"kept"})
+    claim = claim_one(store)
+    assert (claim.stdin, claim.stdin_path) == (b"kept", None)
+    store.release([(job_id, claim.token)])
+    store.edit(job_id, {"stdin_path": "/other"})
+    claim = claim_one(store)
+    assert (claim.stdin, claim.stdin_path) == (None, "/other")

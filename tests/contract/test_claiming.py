@@ -42,7 +42,7 @@ def test_a_claim_has_all_that_is_needed_to_run_the_job(store: Store, clock: Cloc
     claim = claim_one(store)
     assert claim._replace(token="") == (
         job_id, "", 1, "default", 2, "cat", ("-",), False, "/srv", {"A": "1"}, {"timeout": "5s"},
-        b"\x00\xff", 0, 7, due, due + 40, "n",
+        b"\x00\xff", 0, 7, due, due + 40, "n", None,
     )  # fmt: skip
 
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from tests.support.fifo import Gate
 
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="limits another process, as only Linux can"
+)
+
+
 class Disk(ABC):
     """A place for a store that can be filled up."""
 

@@ -51,7 +51,7 @@ def test_a_host_that_is_stopped_for_less_than_its_lease_goes_on(hosts: Hosts, ga
     gate.arrived()
     hosts.start(1).ready()
     host.signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, host.pid, os.WSTOPPED | os.WNOWAIT)
+    assert os.WIFSTOPPED(os.waitpid(host.pid, os.WUNTRACED)[1])
     gate.open()
     host.signal(signal.SIGCONT)
     job = hosts.ended(job_id)

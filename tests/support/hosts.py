@@ -12,6 +12,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from queuectl.job import FINAL, PROCESSING, STATES, NewJob
 from queuectl.store import open_store
 from queuectl.store.base import Filter
@@ -39,14 +41,13 @@ SELFISH: dict[str, object] = {"queuectl.keeper.ROUND": 3600.0}
 def holders(mark: str) -> list[int]:
     """Return the processes that were started with a mark in their environment."""
     found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for process in psutil.process_iter():
         try:
-            with open(f"/proc/{name}/environ", "rb") as file:
-                environment = file.read()
-        except OSError:
+            if mark in process.environ().values():
+                found.append(process.pid)
+        except (psutil.Error, OSError):
+            # gone, or another user's
             continue
-        if mark.encode() in environment:
-            found.append(int(name))
     return found
 
 
@@ -207,7 +208,7 @@ class Hosts:
 
     def survivors(self) -> list[int]:
         """Return the processes of jobs that live."""
-        return holders(f"{_MARK}={self.mark}")
+        return holders(self.mark)
 
     def end(self) -> None:
         """Kill every process of this test."""

@@ -50,7 +50,7 @@ def test_the_process_ends_where_it_should(text: str, status: int, said: bytes) -
 
 def test_a_process_can_be_stopped_and_goes_on() -> None:
     with run("here:stop:2") as process:
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
         process.send_signal(signal.SIGCONT)
         assert process.communicate()[0] == b"0\n1\n2\n"
         assert process.returncode == 0

@@ -25,7 +25,17 @@ from queuectl.hostfile import (
     pid_namespace,
     start_clock,
 )
-from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, TIMEOUT, Claim, Outcome, Output
+from queuectl.job import (
+    CANNOT_START,
+    EXIT,
+    OUTPUT,
+    SIGNAL,
+    STOPPED,
+    TIMEOUT,
+    Claim,
+    Outcome,
+    Output,
+)
 from queuectl.proctree import pid_start
 
 if TYPE_CHECKING:
@@ -179,6 +189,7 @@ def test_a_record_tells_each_phase(own: HostFile, path: str) -> None:
         Outcome(SIGNAL, 9, "", 1, 2),
         Outcome(TIMEOUT, None, "30s", 1, 2),
         Outcome(CANNOT_START, None, "no such file: 'grüße'", 1, 2),
+        Outcome(OUTPUT, None, "256MiB", 1, 2),
         Outcome(STOPPED),
     ],
     ids=lambda outcome: outcome.reason,

@@ -621,6 +621,12 @@ def test_claims_of_a_host_without_a_row_are_given_back(scene: Scene) -> None:
     assert job_of(scene.store, claim.job_id).state == PENDING
 
 
+def test_without_a_directory_there_is_nothing_to_recover(scene: Scene) -> None:
+    scene.store.register(a_host())
+    os.rmdir(scene.directory)
+    assert scene.recoverer.look() == 0
+
+
 def test_its_own_file_is_not_looked_at(scene: Scene) -> None:
     file = scene.host(ME)
     scene.claimed(ME)

@@ -498,8 +498,9 @@ def test_a_job_that_cannot_be_written_down_is_not_started(
     assert any("No space left" in error for error in shop.host.errors)
 
 
-def test_an_exit_that_cannot_be_written_down_is_reported(shop: Shop) -> None:
-    fail_once(shop.host._file, "exited", OSError(5, "Input/output error"))
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError()], ids=type)
+def test_an_exit_that_cannot_be_written_down_is_reported(shop: Shop, error: Exception) -> None:
+    fail_once(shop.host._file, "exited", error)
     shop.put("exit 3", policy={"max-retries": "0"})
     shop.host.start(1)
     assert shop.next_settled() == (1, "dead")
