@@ -45,11 +45,11 @@ _HEADER = struct.Struct("<8sQQQ36s4xQ")
 _HEARTBEAT = struct.Struct("<Q")
 _HEARTBEAT_AT = _HEADER.size - _HEARTBEAT.size
 #: phase, kind, flags, code, run, job, pid, born by, started ms, finished ms, bytes of stdout and of
-#: stderr, token, detail
-_RECORD = struct.Struct("<BBBxiQQQqqqQQ40s128s")
-#: header and records alike, so that none lies across two pages: a SIGKILL between two pages of one
-#: write would tear it
-_SIZE = 256
+#: stderr, token, detail. The header takes as much room as a record, so that none lies across two
+#: pages: a SIGKILL between two pages of one write would tear it
+_RECORD = struct.Struct("<BBBxiQQQqqqQQ40s128s16x")
+_SIZE = _RECORD.size
+_BLANK = bytes(_SIZE)
 #: records by which the file grows
 _CHUNK = 64
 _KINDS = (EXIT, SIGNAL, TIMEOUT, CANNOT_START, LOST, STOPPED, OUTPUT)
@@ -170,7 +170,7 @@ class HostFile:
     def free(self, record: int) -> None:
         """Forget what a record says, and let it be taken again."""
         try:
-            self._write(record, bytes(_SIZE))
+            self._write(record, _BLANK)
         except OSError:
             # what it says is about a token that nobody holds any more
             pass
@@ -183,11 +183,11 @@ class HostFile:
 
     def running(self, record: int, claim: Claim, pid: int, started_at: int) -> None:
         """Write that it was. Call while the process is not reaped."""
-        self._write(record, _pack(RUNNING, claim, pid, started_at))
+        self._write(record, _pack(RUNNING, claim, pid, start_clock(), started_at))
 
     def exited(self, record: int, claim: Claim, outcome: Outcome) -> None:
         """Write how it ended; stays until the settle has committed."""
-        self._write(record, _pack(EXITED, claim, 0, outcome.started_at or 0, outcome))
+        self._write(record, _pack_exit(claim, outcome))
 
     def _write(self, record: int, data: bytes) -> None:
         os.pwrite(self._file, data, _SIZE * (1 + record))
@@ -223,21 +223,24 @@ class HostFile:
         os.close(file)
 
 
-def _pack(
-    phase: int, claim: Claim, pid: int = 0, started_at: int = 0, outcome: Outcome | None = None
-) -> bytes:
-    kind = flags = code = finished = stdout = stderr = 0
-    detail = b""
-    if outcome is not None:
-        kind, code = _KINDS.index(outcome.kind), outcome.code or 0
-        finished, detail = outcome.finished_at or 0, outcome.detail.encode(errors="replace")[:128]
-        output = outcome.output or Output()
+def _pack(phase: int, claim: Claim, pid: int = 0, born_by: int = 0, started_at: int = 0) -> bytes:
+    token = claim.token.encode()
+    return _RECORD.pack(
+        phase, 0, 0, 0, claim.run, claim.job_id, pid, born_by, started_at, 0, 0, 0, token, b""
+    )
+
+
+def _pack_exit(claim: Claim, outcome: Outcome) -> bytes:
+    flags, stdout, stderr = _COMPLETE, 0, 0
+    output = outcome.output
+    if output is not None:
         flags = _COMPLETE * output.complete | _IN_FILE * (output.path is not None)
         stdout, stderr = output.stdout_bytes, output.stderr_bytes
+    detail = outcome.detail.encode(errors="replace")[:128] if outcome.detail else b""
     return _RECORD.pack(
-        phase, kind, flags, code, claim.run, claim.job_id, pid, start_clock(), started_at, finished,
-        stdout, stderr, claim.token.encode(), detail,
-    ).ljust(_SIZE, b"\0")  # fmt: skip
+        EXITED, _KINDS.index(outcome.kind), flags, outcome.code or 0, claim.run, claim.job_id, 0, 0,
+        outcome.started_at or 0, outcome.finished_at or 0, stdout, stderr, claim.token.encode(), detail,
+    )  # fmt: skip
 
 
 def _sync_directory(path: str) -> None:

@@ -99,9 +99,7 @@ class WorkerHost(Events):
         become_subreaper()
         self.queue = JobQueue()
         self._registration = Registration(self.id, store.now(), self._crew)
-        directory = hosts_directory(store.local_directory)
-        make_private(directory)
-        self._file = HostFile(host_path(directory, self.id), pid_start(os.getpid()))
+        self._file = _make_file(store, self.id)
         try:
             self._registration.write(store)
             self._pump = Pump(store, self.queue, self.id, self)
@@ -383,6 +381,16 @@ class WorkerHost(Events):
     def failed(self, error: Exception) -> None:
         """Remember an error that should not have been."""
         self.errors.append(f"{type(error).__name__}: {error}")
+
+
+def _make_file(store: Store, host_id: str) -> HostFile:
+    directory = hosts_directory(store.local_directory)
+    try:
+        make_private(directory)
+        return HostFile(host_path(directory, host_id), pid_start(os.getpid()))
+    except OSError as error:
+        reason = f"no host file can be made in {directory}: {error.strerror}"
+        raise StoreUnavailable(store=store.name, reason=reason) from error
 
 
 def _grant(control: Control, wish: Wish) -> None:

@@ -30,7 +30,9 @@ def start_detached(
     Raises Refused with what it said when it could not.
     """
     if ctx.store.name == "memory:":
-        raise UsageError("worker start --detach: a store in memory is not there for other processes")
+        raise UsageError(
+            "worker start --detach: a store in memory is not there for other processes"
+        )
     words = ["worker", "start", str(workers)]
     for queue in queues:
         words += ["--queue", queue]

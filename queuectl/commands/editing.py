@@ -122,8 +122,19 @@ def changes_between(ctx: Context, before: Given, text: str) -> Given:
 
 def _known() -> set[str]:
     names = {name.replace("-", "_") for name in PER_JOB}
-    return names | {"command", "args", "shell", "queue", "name", "priority", "at", "cwd", "env", "stdin",
-                    "stdin_file"}
+    return names | {
+        "command",
+        "args",
+        "shell",
+        "queue",
+        "name",
+        "priority",
+        "at",
+        "cwd",
+        "env",
+        "stdin",
+        "stdin_file",
+    }
 
 
 def _plain(name: str, text: str) -> object:

@@ -55,7 +55,9 @@ def follow(ctx: Context, args: Args) -> Result:
         chosen = _by_itself(ctx)
     ids, later = _chosen(ctx, chosen)
     if not ids and later is None:
-        return Result(notes=(f"{picking.where_they_are(ctx.store, chosen.states)}: nothing to follow",))
+        return Result(
+            notes=(f"{picking.where_they_are(ctx.store, chosen.states)}: nothing to follow",)
+        )
     if len(ids) == 1 and later is None:
         tails = [JobTail(ctx.store, ids[0], lines=args.tail)]
         follower = Follower(ctx, tails)
@@ -84,7 +86,9 @@ def _chosen(ctx: Context, chosen: Selection) -> tuple[list[int], Filter | None]:
         return [], None
     found = [job.id for job in ctx.store.jobs(where, limit=MOST + 1)]
     if len(found) > MOST:
-        raise UsageError(f"follow: more than {MOST} jobs; choose fewer, such as `follow processing`")
+        raise UsageError(
+            f"follow: more than {MOST} jobs; choose fewer, such as `follow processing`"
+        )
     # those with a state are there already; what is enqueued from now on has none yet
     closed = bool(chosen.states) or chosen.only_single
     return found, None if closed else where._replace(states=())
@@ -165,7 +169,9 @@ class Follower:
     def _join(self, later: Filter) -> None:
         first = self._highest + 1
         spans = later.ranges or ((first, None),)
-        ranges = tuple((max(low, first), high) for low, high in spans if high is None or high >= first)
+        ranges = tuple(
+            (max(low, first), high) for low, high in spans if high is None or high >= first
+        )
         if not ranges:
             return
         for job in self._store.jobs(later._replace(ranges=ranges)):
@@ -284,7 +290,13 @@ def _farewell(tail: JobTail) -> str:
 
 
 def follow_output(
-    ctx: Context, job: Job, *, attempt: int | None, stream: int | None, tail: int | None, timestamps: bool
+    ctx: Context,
+    job: Job,
+    *,
+    attempt: int | None,
+    stream: int | None,
+    tail: int | None,
+    timestamps: bool,
 ) -> tuple[Pieces, Follower]:
     """Return what `output -f` shows, and who says at the end how it went."""
     follower = Follower(ctx, [JobTail(ctx.store, job.id, only=attempt, stream=stream, lines=tail)])

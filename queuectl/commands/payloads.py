@@ -25,7 +25,9 @@ def from_flag(ctx: Context, path: str) -> Fields:
             raise UsageError("--stdin -: standard input is not free here; name a file")
         data = ctx.stdin.read(limit + 1)
         if len(data) > limit:
-            raise UsageError(f"--stdin -: more than {shown} (stdin-limit); put it into a file and name that")
+            raise UsageError(
+                f"--stdin -: more than {shown} (stdin-limit); put it into a file and name that"
+            )
         return {"stdin": data}
     return from_file(ctx, "--stdin", path)
 
@@ -48,7 +50,9 @@ def from_file(ctx: Context, what: str, path: str) -> Fields:
     if len(data) <= limit:
         return {"stdin": data}
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{what} {path}: more than {shown} (stdin-limit), and no file that will be there later")
+        raise UsageError(
+            f"{what} {path}: more than {shown} (stdin-limit), and no file that will be there later"
+        )
     return {"stdin_path": absolute}
 
 

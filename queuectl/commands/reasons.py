@@ -94,12 +94,16 @@ def _settled(job: Job, now: int) -> Reason | None:
     if job.state in FINAL:
         how = job.reason if job.reason != job.state else None
         because = f" ({how})" if how else ""
-        return Reason(job.state, how or "", f"is {job.state}{because}", f"`retry {job.id}` runs it again")
+        return Reason(
+            job.state, how or "", f"is {job.state}{because}", f"`retry {job.id}` runs it again"
+        )
     if job.cancel_requested:
         return Reason("cancelling", "", "is being cancelled and has a moment to end",
                       f"`cancel {job.id} --now` kills it")  # fmt: skip
     if job.state == PROCESSING and job.paused:
-        return Reason("stopped", "paused", "is paused where it was", f"`resume {job.id}` lets it go on")
+        return Reason(
+            "stopped", "paused", "is paused where it was", f"`resume {job.id}` lets it go on"
+        )
     if job.state == PROCESSING:
         since = "" if job.started_at is None else f" for {describe_duration(now - job.started_at)}"
         return Reason("running", "", f"is running{since}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from queuectl.handover import link
+from queuectl.handover import go_headless, link
 from queuectl.record import Record
 from queuectl.shell import terminal
 
@@ -133,13 +133,19 @@ HAND_OVER = Choice("h", "hand over", Leaving.hand_over)
 CHOICES = (Choice("w", "wait for them", Leaving.wait), HAND_OVER, STOP, STAY)
 
 
-def finish(ctx: Context, host: WorkerHost) -> None:
-    """Finish what runs, without a terminal: signals as for `worker start`, remarks to stderr."""
+def finish_alone(ctx: Context, host: WorkerHost, word: bytes) -> None:
+    """Finish what runs, without a terminal: signals as for `worker start`, remarks to a log.
+
+    `word` is what the front is told, which ends then.
+    """
     from queuectl.commands.foreground import Foreground
     from queuectl.commands.result import parts
 
     host.stop()
-    for part in parts(Foreground(ctx, host, (), until_empty=False).stay()):
+    # signals are taken before anybody can believe that the shell has ended
+    foreground = Foreground(ctx, host, (), until_empty=False)
+    go_headless(ctx.store.local_directory, host.id, word)
+    for part in parts(foreground.stay()):
         for note in part.notes:
             sys.stderr.write(f"{note}\n")
             sys.stderr.flush()

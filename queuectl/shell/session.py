@@ -299,12 +299,11 @@ class Session:
 
 
     def _go_on_alone(self, host: WorkerHost) -> None:
-        from queuectl.shell.leaving import finish
+        from queuectl.shell.leaving import finish_alone
 
         if self._modes is not None:
             terminal.put_back(self._modes)
-        handover.go_headless(self._context.store.local_directory, host.id, self._alone)
-        finish(self._context, host)
+        finish_alone(self._context, host, self._alone)
         self._context.close()
 
 

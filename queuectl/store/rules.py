@@ -83,7 +83,9 @@ def give_back(facts: Facts, now: int) -> Turn:
     attempts = facts.attempts - 1 if facts.started else facts.attempts
     if facts.cancel_requested:
         return Turn(j.CANCELLED, DONE, facts.due_at, None, attempts, now, "cancelled")
-    state: State = j.FAILED if attempts > 0 else j.PENDING
+    state = facts.state
+    if facts.started:
+        state = j.FAILED if attempts > 0 else j.PENDING
     return Turn(state, lane_of(facts.due_at, now, paused=facts.paused), facts.due_at, None,
                 attempts, None, None)  # fmt: skip
 

@@ -21,7 +21,7 @@ from queuectl.paths import make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
 #: "qctl" in the file's header, so that file(1) and we know it
@@ -39,6 +39,8 @@ _REMOTE_SYSTEMS = frozenset(
     "nfs nfs4 cifs smb2 smb3 smbfs ncpfs afs 9p ceph lustre gpfs fuse.sshfs fuse.glusterfs beegfs"
     .split()
 )  # fmt: skip
+#: what the kernel writes for blanks and backslashes in the names of mount points
+_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 # primary result codes, https://sqlite.org/rescode.html
 _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 6, 8, 10, 11, 13, 14, 26
@@ -89,10 +91,14 @@ def connect(path: str, *, reader: bool = False) -> sqlite3.Connection:
             check_same_thread=False,
             cached_statements=256,
         )
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {SHORT_LOG}")
-        if reader:
-            connection.execute("PRAGMA query_only = 1")
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {SHORT_LOG}")
+            if reader:
+                connection.execute("PRAGMA query_only = 1")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
@@ -107,14 +113,17 @@ def open_or_make(path: str, blocks: Mapping[str, str]) -> sqlite3.Connection:
             reason=f"SQLite {sqlite3.sqlite_version} is too old, 3.37 is the oldest that works",
         )
     try:
-        size = os.stat(path).st_size
+        status = os.stat(path)
     except FileNotFoundError:
         _make(path, blocks)
     except OSError as error:
         raise StoreUnavailable(store=path, reason=error.strerror or str(error)) from None
     else:
-        if size == 0:
+        if status.st_size == 0:
             raise StoreCorrupt(store=path, reason="the file is empty")
+        # file systems without a local disk below them have no device number of their own
+        if os.major(status.st_dev) == 0:
+            refuse_network(path)
     connection = connect(path)
     try:
         check(connection, path)
@@ -142,8 +151,8 @@ def _make(path: str, blocks: Mapping[str, str]) -> None:
         raise StoreCorrupt(store=path, reason=f"the database is gone but {path}-wal is there")
     temporary = f"{path}.new-{os.getpid()}-{os.urandom(4).hex()}"
     try:
-        make_private(directory)
         refuse_network(path)
+        make_private(directory)
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with translated(path):
             _fill(temporary, blocks)
@@ -191,18 +200,25 @@ def refuse_network(path: str) -> None:
 
 def file_system(path: str) -> str | None:
     """Return the type of the file system a path is or would be on; None where nobody says (macOS)."""
-    real = os.path.realpath(path)
-    best, kind = "", None
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
-            for line in mounts:
-                left, _, right = line.partition(" - ")
-                point = left.split(" ")[4].replace("\\040", " ")
-                inside = real == point or real.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(best):
-                    best, kind = point, right.split(" ", 1)[0]
+            return file_system_in(mounts, os.path.realpath(path))
     except (OSError, IndexError):
         return None
+
+
+def file_system_in(mounts: Iterable[str], real: str) -> str | None:
+    """Return the type of the file system of a real path, from the lines of proc_pid_mountinfo(5)."""
+    best, kind = "", None
+    for line in mounts:
+        left, _, right = line.partition(" - ")
+        point = left.split(" ")[4]
+        if "\\" in point:
+            for escaped, character in _ESCAPES:
+                point = point.replace(escaped, character)
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, right.split(" ", 1)[0]
     return kind
 
 

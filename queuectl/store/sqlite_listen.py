@@ -25,11 +25,15 @@ class SqliteListener(Listener):
 
     def __init__(self, store: SqliteBase, hosts: str, host_id: str) -> None:
         self._store = store
-        make_private(hosts)
         self._path = wake_path(hosts, host_id)
-        os.mkfifo(self._path, 0o600)
-        # opened for writing as well, so that it never reads end of file
-        self._pipe = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            make_private(hosts)
+            os.mkfifo(self._path, 0o600)
+            # opened for writing as well, so that it never reads end of file
+            self._pipe = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            reason = f"{error.strerror}: {error.filename}"
+            raise StoreUnavailable(store=store.path, reason=reason) from None
         self._reader = store.lend_reader()
         self._version = self._data_version()
 

@@ -115,7 +115,9 @@ def test_bad_input_gets_one_line(cli: Cli, words: tuple[str, ...], code: int, na
 
 def test_a_job_is_talked_to(cli: Cli, workers: Workers) -> None:
     """Lines arrive in order, --raw without a newline, blanks and quotes as they are."""
-    cli.ok("enqueue", "--interactive", "read a; read b; read c; printf '%s|%s|%s\\n' \"$a\" \"$b\" \"$c\"")
+    cli.ok(
+        "enqueue", "--interactive", 'read a; read b; read c; printf \'%s|%s|%s\\n\' "$a" "$b" "$c"'
+    )
     workers.start("1")
     cli.ok("wait", "1", "--for", "processing")
     cli.ok("send", "1", "first  line")

@@ -36,7 +36,12 @@ def test_following_goes_on_with_the_retry_and_ends_with_its_success(
 ) -> None:
     """Exit code 0 when the job has completed at last, 4 when it is dead."""
     gate = Fifo(cli, "gate")
-    cli.ok("enqueue", "--backoff-base", "0", f"echo try $QUEUECTL_ATTEMPT; {gate.wait}; test $QUEUECTL_ATTEMPT = 2")
+    cli.ok(
+        "enqueue",
+        "--backoff-base",
+        "0",
+        f"echo try $QUEUECTL_ATTEMPT; {gate.wait}; test $QUEUECTL_ATTEMPT = 2",
+    )
     workers.start("1")
     follower = cli.start("output", "-f", "1")
     assert follower.stdout is not None
@@ -63,7 +68,10 @@ def test_three_chatty_jobs_lose_no_line(cli: Cli, workers: Workers) -> None:
     """Every line is whole, has its job in front, and stands in the order it was written."""
     lines = 5000
     for name in "abc":
-        cli.ok("enqueue", f"i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo {name} $i; done; echo end >&2")
+        cli.ok(
+            "enqueue",
+            f"i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo {name} $i; done; echo end >&2",
+        )
     follower = cli.start("follow", "all")
     workers.start("3")
     code, out, err = ended(follower)

@@ -75,7 +75,11 @@ def test_a_broken_hook_is_in_the_dead_letter_queue(cli: Cli) -> None:
     cli.ok(*DRAIN)
     assert cli.json("status", "1")["state"] == "completed"
     (dead,) = cli.json("dlq", "list")
-    assert (dead["queue"], dead["reason"], dead["submitter"]) == ("hooks", "exit 127", "hook of job 1")
+    assert (dead["queue"], dead["reason"], dead["submitter"]) == (
+        "hooks",
+        "exit 127",
+        "hook of job 1",
+    )
     assert "no-such-notifier" in cli.ok("dlq", "list")
 
 

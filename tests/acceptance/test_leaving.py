@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-QUESTION = "Job 1 runs here: wait for them (w), hand over (h), stop them and hand them back (s), stay (c)?"
+QUESTION = (
+    "Job 1 runs here: wait for them (w), hand over (h), stop them and hand them back (s), stay (c)?"
+)
 CTRL_Z = "\x1a"
 #: wide enough for the question
 COLUMNS = 120
@@ -176,6 +178,38 @@ def test_a_closed_terminal_while_a_command_waits(cli: Cli, shell: Shell, gate: G
     shell.see("queuectl> wait")
     shell.hang_up()
     assert shell.exit_status() == 128 + signal.SIGHUP
+    assert_it_went_on(cli, gate, host)
+
+
+def test_a_closed_terminal_at_the_question(cli: Cli, shell: Shell, gate: Gate) -> None:
+    running_job(cli, gate)
+    host = host_pid(cli)
+    shell.type(CTRL_D)
+    shell.see(QUESTION)
+    shell.hang_up()
+    assert shell.exit_status() == 128 + signal.SIGHUP
+    assert_it_went_on(cli, gate, host)
+
+
+def test_a_closed_terminal_while_jobs_are_waited_for(cli: Cli, shell: Shell, gate: Gate) -> None:
+    running_job(cli, gate)
+    host = host_pid(cli)
+    shell.type(CTRL_D)
+    shell.see(QUESTION)
+    shell.type("w")
+    shell.see("waiting for job 1")
+    shell.hang_up()
+    assert shell.exit_status() == 128 + signal.SIGHUP
+    assert_it_went_on(cli, gate, host)
+
+
+def test_a_front_killed_at_the_question(cli: Cli, shell: Shell, gate: Gate) -> None:
+    running_job(cli, gate)
+    host = host_pid(cli)
+    shell.type(CTRL_D)
+    shell.see(QUESTION)
+    shell.process.kill()
+    wait_until(lambda: stat(host)[3] == host, "it has a session of its own")
     assert_it_went_on(cli, gate, host)
 
 

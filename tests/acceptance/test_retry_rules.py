@@ -52,7 +52,12 @@ def test_rules_of_a_queue_and_of_the_store_apply_where_a_job_has_none(cli: Cli) 
 
 def test_a_job_says_in_a_line_what_went_wrong(cli: Cli) -> None:
     """Written to the file named in QUEUECTL_ERROR_FILE; shown by status, list and the DLQ."""
-    cli.ok("enqueue", "--max-retries", "0", "echo 'disk of node 7 is full' > $QUEUECTL_ERROR_FILE; exit 1")
+    cli.ok(
+        "enqueue",
+        "--max-retries",
+        "0",
+        "echo 'disk of node 7 is full' > $QUEUECTL_ERROR_FILE; exit 1",
+    )
     cli.ok(*DRAIN)
     for words in (("status", "1"), ("dlq", "list"), ("list",)):
         assert "disk of node 7 is full" in cli.ok(*words)

@@ -53,7 +53,9 @@ def test_a_large_file_is_read_where_it_is(cli: Cli) -> None:
     """By every attempt from its beginning; the store stays small."""
     size = 5 * MIB
     (cli.directory / "large").write_bytes(b"x" * size)
-    reply = cli.ok("enqueue", "--backoff-base", "0", "--stdin", "large", "wc -c; test $QUEUECTL_ATTEMPT = 2")
+    reply = cli.ok(
+        "enqueue", "--backoff-base", "0", "--stdin", "large", "wc -c; test $QUEUECTL_ATTEMPT = 2"
+    )
     assert f"standard input from {cli.directory / 'large'}" in reply
     assert (cli.directory / "state" / "queue.db").stat().st_size < MIB
     assert counted(cli, 1) == str(size)

@@ -73,9 +73,9 @@ def test_as_a_script(cli: Cli) -> None:
 
 @pytest.fixture
 def shell(cli: Cli) -> Iterator[pexpect.spawn[str]]:
-    """Open the shell in a terminal of its own."""
+    """Open the shell in a terminal that does not tell where its cursor is."""
     child = pexpect.spawn(
-        sys.executable, ["-m", "queuectl"], env={**cli.env, "TERM": "xterm"}, cwd=str(cli.directory),
+        sys.executable, ["-m", "queuectl"], env={**cli.env, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}, cwd=str(cli.directory),
         dimensions=(40, 120), encoding="utf-8", timeout=30,
     )  # fmt: skip
     child.expect("queuectl> ")

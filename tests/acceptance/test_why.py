@@ -44,7 +44,11 @@ def test_every_obstacle_is_named(cli: Cli) -> None:
     cli.script("enqueue --paused true", "queue pause default")
     assert cli.json("why", "1")["reasons"] == ["paused", "queue-paused", "no-workers"]
     said = why(cli, 1)
-    assert said.index("`resume 1`") < said.index("`queue resume default`") < said.index("`worker start`")
+    assert (
+        said.index("`resume 1`")
+        < said.index("`queue resume default`")
+        < said.index("`worker start`")
+    )
 
 
 def test_running_full_queued_and_about_to_retry(cli: Cli, workers: Workers) -> None:

@@ -262,3 +262,22 @@ def test_equal_environments_need_not_be_the_same_object(store: Store) -> None:
     """Nor is one job's another's."""
     ids = [put(store, env={"A": "1"}), put(store, env={"A": "1"}), put(store, env={"A": "2"})]
     assert [job_of(store, job_id).env["A"] for job_id in ids] == ["1", "1", "2"]
+
+
+def test_standard_input_may_be_a_file_to_be_opened_at_the_start(store: Store) -> None:
+    """Its path is kept to the byte, and not its contents."""
+    put(store, stdin_path="/srv/\udcff.txt")
+    claim = claim_one(store)
+    assert (claim.stdin, claim.stdin_path) == (None, "/srv/\udcff.txt")
+    put(store, stdin=b"bytes")
+    claim = claim_one(store)
+    assert (claim.stdin, claim.stdin_path) == (b"bytes", None)
+    put(store)
+    claim = claim_one(store)
+    assert (claim.stdin, claim.stdin_path) == (None, None)
+
+
+def test_ten_thousand_names_are_taken_in_one_batch(store: Store) -> None:
+    """In time that grows with their number and not with its square."""
+    ids = store.add([NewJob("true", name=f"n{number}") for number in range(10_000)])
+    assert store.id_of_name("n9999") == ids[-1]

@@ -397,3 +397,40 @@ def test_edits_of_a_claimed_jobs_neighbours_leave_it_alone(store: Store) -> None
     store.remove([3])
     assert claim_all(store) == [4]
     assert settle(store, claim).state == COMPLETED
+
+
+# ---- retry with the attempts kept ---------------------------------------------------------------
+
+
+def test_retry_can_keep_the_attempts_of_a_dead_job(store: Store) -> None:
+    """It is run once more and, failing, is dead again; run numbers go on."""
+    job_id = put_in(store, DEAD)
+    assert store.retry([job_id], keep_attempts=True)[0].done
+    assert job_of(store, job_id).attempts == 1
+    assert run_one(store, EXIT_3).state == DEAD
+    assert (job_of(store, job_id).attempts, job_of(store, job_id).runs) == (2, 2)
+    store.retry([job_id], keep_attempts=True)
+    assert run_one(store, EXIT_0).state == COMPLETED
+
+
+def test_retry_can_keep_what_is_left_of_the_retries(store: Store, clock: Clock) -> None:
+    """A job cancelled while it waited has those it had not used."""
+    job_id = put(store, policy={"max-retries": "2"})
+    run_one(store, EXIT_3)
+    store.cancel([job_id])
+    store.retry([job_id], keep_attempts=True)
+    states = []
+    for _ in range(2):
+        states.append(run_one(store, EXIT_3).state)
+        clock.advance(10**6)
+    assert states == [FAILED, DEAD]
+
+
+def test_a_lost_job_with_its_attempts_kept_is_not_buried_at_once(store: Store) -> None:
+    """At least one run is what it was given."""
+    job_id = put(store, policy={"max-retries": "0"})
+    for _ in range(4):
+        lose(store, claim_one(store))
+    assert job_of(store, job_id).state == DEAD
+    store.retry([job_id], keep_attempts=True)
+    assert run_one(store, EXIT_0).state == COMPLETED

@@ -339,3 +339,41 @@ def test_reads_are_answered_in_any_thread(engine: Engine) -> None:
         answers = list(pool.map(look, range(40)))
     assert all(answer == answers[0] for answer in answers)
     assert answers[0][:2] == (50, 50)
+
+
+def test_finished_are_the_final_jobs_that_ended_last(store: Store, clock: Clock) -> None:
+    """Newest end first, whatever their ids; no others."""
+    assert store.finished(5) == []
+    ended: list[int] = []
+    for priority in (1, 3, 2):
+        put(store, priority=priority, policy={"max-retries": "0"})
+        clock.advance(10)
+    for outcome in (EXIT_0, EXIT_3, EXIT_0):
+        ended.append(run_one(store, outcome).job_id)
+        clock.advance(10)
+    ended.append(put(store))
+    store.cancel(ended[-1:])
+    put(store)
+    assert ids(store.finished(9)) == ended[::-1]
+    assert ids(store.finished(2)) == ended[:1:-1]
+    assert ids(store.finished(0)) == []
+
+
+def test_version_differs_after_any_commit(store: Store) -> None:
+    """And only then."""
+    before = store.version()
+    store.counts()
+    assert store.version() == before
+    put(store)
+    after = store.version()
+    assert after != before
+    store.set("timeout", "5s")
+    assert store.version() != after
+
+
+def test_version_differs_after_a_foreign_commit(shared: Engine) -> None:
+    """By whomever."""
+    store, other = shared.open(), shared.open()
+    before = store.version()
+    put(other)
+    assert store.version() != before

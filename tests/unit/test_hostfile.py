@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +35,7 @@ from queuectl.job import (
     Output,
 )
 from queuectl.proctree import pid_start
+from tests.support.limits import no_file_larger_than
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,17 +242,6 @@ def test_a_freed_record_is_taken_again(own: HostFile) -> None:
 
 def test_no_record_lies_across_two_pages() -> None:
     assert 4096 % hostfile._SIZE == 0
-
-
-@contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """As if the disk were full for what would grow; what has its place can be written."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_on_a_full_disk_what_runs_is_still_written_and_nothing_more_is_taken(

@@ -24,6 +24,7 @@ from queuectl.worker import WorkerHost
 from tests.support.faulty import faulty
 from tests.support.fifo import Gate
 from tests.support.hosts import eventually, holders
+from tests.support.limits import no_file_larger_than
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -242,13 +243,10 @@ def test_starting_and_stopping_at_once_never_leaves_idle_workers_behind(shop: Sh
         stopper.start()
         shop.host.start(1)
         stopper.join()
-        if shop.host.workers:
-            shop.put("true", args=(), shell=False)
-            assert shop.next_settled() == (job_id, COMPLETED)
-        else:
-            shop.put("true", args=(), shell=False)
+        if not shop.host.workers:
             shop.host.start(1)
-            assert shop.next_settled() == (job_id, COMPLETED)
+        shop.put("true", args=(), shell=False)
+        assert shop.next_settled() == (job_id, COMPLETED)
         shop.host.stop()
         assert shop.host.join(PATIENCE)
 
@@ -642,6 +640,12 @@ def test_a_settlement_that_cannot_be_written_is_left_to_others_too(shop: Shop) -
     assert not shop.host.close(timeout=PATIENCE)
     assert recover(shop) == 1
     assert (shop.job().state, shop.job().attempts) == (COMPLETED, 1)
+
+
+def test_a_host_without_room_for_its_file_says_so(shop: Shop) -> None:
+    with no_file_larger_than(100), pytest.raises(StoreUnavailable, match="no host file"):
+        WorkerHost(shop.outside)
+    assert len(os.listdir(hosts_directory(shop.real.local_directory))) == 2
 
 
 def test_a_host_that_cannot_be_registered_holds_nothing(
