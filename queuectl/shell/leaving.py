@@ -85,7 +85,9 @@ class Leaving:
         """Leave at once; what runs goes on, and nothing new is taken."""
         self._host.stop()
         self.handed_over = True
-        self._say(f"handed over: process {os.getpid()} finishes {_jobs(self._running())}; `status` shows how they end")
+        self._say(
+            f"handed over: process {os.getpid()} finishes {_jobs(self._running())}; `status` shows how they end"
+        )
         return True
 
     def stop(self) -> bool:

@@ -297,7 +297,6 @@ class Session:
             Leaving(self._prompt, host, asks=False).run()
         self._context.close(now=True)
 
-
     def _go_on_alone(self, host: WorkerHost) -> None:
         from queuectl.shell.leaving import finish_alone
 

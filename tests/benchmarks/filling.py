@@ -67,6 +67,7 @@ def _multiply(path: str, template: int, copies: int) -> None:
                 " WHERE (queue, state) = (SELECT queue, state FROM job WHERE id = ?)",
                 (size, template),
             )
+            database.execute("UPDATE sequence SET last = last + ? WHERE name = 'job'", (size,))
             database.execute("COMMIT")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

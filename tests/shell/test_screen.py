@@ -99,7 +99,7 @@ def test_ctrl_c_interrupts_a_long_command(shell: Shell) -> None:
 
 
 def test_ctrl_c_goes_to_the_program_that_runs_now(shell: Shell) -> None:
-    shell.type("!echo first; sleep 60" + ENTER)
+    shell.type("!echo first; exec sleep 60" + ENTER)
     shell.see("\nfirst")
     shell.type(CTRL_C)
     shell.see("exit 130")
