@@ -49,7 +49,9 @@ else:
         unknown = changes.keys() - set(self._fields)
         if unknown:
             raise ValueError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
-        return tuple.__new__(type(self), [changes.get(f, v) for f, v in zip(self._fields, self, strict=True)])
+        return tuple.__new__(
+            type(self), [changes.get(f, v) for f, v in zip(self._fields, self, strict=True)]
+        )
 
     def _asdict(self):
         return dict(zip(self._fields, self, strict=True))

@@ -135,7 +135,9 @@ def format_size(count: int) -> str:
 def _number(setting: Setting, text: str, *, whole: bool) -> float:
     expected = f"a {'whole ' if whole else ''}number from {setting.lowest:g} up"
     if setting.highest < 1e6 or not whole:
-        expected = f"a {'whole ' if whole else ''}number from {setting.lowest:g} to {setting.highest:g}"
+        expected = (
+            f"a {'whole ' if whole else ''}number from {setting.lowest:g} to {setting.highest:g}"
+        )
     try:
         value: float = int(text) if whole else float(text)
     except ValueError:

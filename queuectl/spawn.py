@@ -95,7 +95,12 @@ def open_input(path: str) -> int:
 
 
 def spawn(
-    argv: tuple[str, ...], cwd: str, env: Mapping[str, str], *, feed: bool, merge: bool,
+    argv: tuple[str, ...],
+    cwd: str,
+    env: Mapping[str, str],
+    *,
+    feed: bool,
+    merge: bool,
     source: int = -1,
 ) -> Child:
     """Start `argv` in a session of its own.

@@ -96,9 +96,7 @@ def parse_time(text: str, now: int, what: str = "time") -> int:
             today = datetime.datetime.fromtimestamp(now / SECOND)  # noqa: DTZ006 (local time is meant)
             moment = datetime.datetime.combine(today.date(), clock)
             if moment <= today:
-                moment = datetime.datetime.combine(
-                    today.date() + datetime.timedelta(days=1), clock
-                )
+                moment = datetime.datetime.combine(today.date() + datetime.timedelta(days=1), clock)
         else:
             moment = datetime.datetime.fromisoformat(given)
         return round(moment.timestamp() * SECOND)

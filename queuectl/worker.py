@@ -21,7 +21,15 @@ from queuectl.job import CANNOT_START, STOPPED, Outcome
 from queuectl.jobqueue import JobQueue
 from queuectl.keeper import Keeper
 from queuectl.paths import host_path, hosts_directory, make_private, output_path
-from queuectl.process import Control, account_env, become_subreaper, pid_start, plan_for, run
+from queuectl.process import (
+    Control,
+    account_env,
+    become_subreaper,
+    pid_start,
+    plan_for,
+    restore_signals,
+    run,
+)
 from queuectl.pump import Events, Pump
 from queuectl.record import Record
 from queuectl.registration import Registration
@@ -90,13 +98,16 @@ class WorkerHost(Events):
         self._running: dict[str, Running] = {}
         #: records in the host file whose claim has not been settled
         self._records: dict[str, int] = {}
-        self._cancelled_early: deque[str] = deque(maxlen=1000)
+        #: what was asked for claims that no worker had begun to run
+        self._early: deque[Wish] = deque(maxlen=1000)
         self._closing = False
         self._closed: bool | None = None
         self._env = account_env()
         self.errors: deque[str] = deque(maxlen=20)
         sys.setswitchinterval(SWITCH_INTERVAL)
         become_subreaper()
+        if threading.current_thread() is threading.main_thread():
+            restore_signals()
         self.queue = JobQueue()
         self._registration = Registration(self.id, store.now(), self._crew)
         self._file = _make_file(store, self.id)
@@ -275,7 +286,7 @@ class WorkerHost(Events):
             # not started: without a record nobody could end its processes after a crash
             self.failed(error)
             outcome = Outcome(STOPPED)
-            self.wait_activity(NO_RECORD_PAUSE)
+            time.sleep(NO_RECORD_PAUSE)
         self.queue.report(claim, outcome, worker.queues, time.monotonic() - began)
 
     def _run(self, worker: Worker, claim: Claim) -> Outcome:
@@ -285,8 +296,11 @@ class WorkerHost(Events):
         with self._lock:
             self._records[claim.token] = record
             self._running[claim.token] = Running(claim, None, control, worker)
-            if worker.leaving or claim.token in self._cancelled_early:
+            early = [wish for wish in self._early if wish.token == claim.token]
+            if worker.leaving:
                 control.cancel(now=True)
+        for wish in early:
+            _grant(control, wish)
         try:
             self._file.starting(record, claim)
             reach("before-spawn")
@@ -352,8 +366,8 @@ class WorkerHost(Events):
         for wish in wishes:
             with self._lock:
                 running = self._running.get(wish.token)
-                if running is None and wish.kind.startswith("cancel"):
-                    self._cancelled_early.append(wish.token)
+                if running is None:
+                    self._early.append(wish)
             if running is not None:
                 try:
                     _grant(running.control, wish)

@@ -56,7 +56,9 @@ def test_a_one_shot_enqueue_imports_next_to_nothing(
         assert not found.intersection(COSTLY)
 
 
-@pytest.mark.parametrize("words", [("list",), ("status",), ("set",), ("worker", "list"), ("dlq", "list")])
+@pytest.mark.parametrize(
+    "words", [("list",), ("status",), ("set",), ("worker", "list"), ("dlq", "list")]
+)
 def test_no_one_shot_command_imports_what_the_shell_needs(
     tmp_path: Path, bare: set[str], words: tuple[str, ...]
 ) -> None:

@@ -38,7 +38,14 @@ def commands() -> str:
 
 
 def _command(command: Command) -> list[str]:
-    lines = [f"### {command.name}", "", f"{_sentence(command.summary)}", "", f"    {command.usage}", ""]
+    lines = [
+        f"### {command.name}",
+        "",
+        f"{_sentence(command.summary)}",
+        "",
+        f"    {command.usage}",
+        "",
+    ]
     if command.aliases:
         lines += [f"Also: {', '.join(f'`{alias}`' for alias in command.aliases)}.", ""]
     if command.description:
@@ -46,7 +53,9 @@ def _command(command: Command) -> list[str]:
     shown = [param for param in command.params if param.help]
     if shown:
         lines += ["| | |", "|---|---|"]
-        lines += [f"| `{_spelled(param)}` | {param.help.replace('|', chr(92) + '|')} |" for param in shown]
+        lines += [
+            f"| `{_spelled(param)}` | {param.help.replace('|', chr(92) + '|')} |" for param in shown
+        ]
         lines.append("")
     lines += [f"    {example}" for example in command.examples]
     return [*lines, ""] if command.examples else lines

@@ -98,7 +98,9 @@ class Context:
             self._host = WorkerHost(self.store, on_settled=self._on_settled)
             front = handover.link()
             if front is not None:
-                front.announce(host_path(hosts_directory(self.store.local_directory), self._host.id))
+                front.announce(
+                    host_path(hosts_directory(self.store.local_directory), self._host.id)
+                )
         return self._host
 
     def write(self, change: Callable[[Store], T]) -> T:

@@ -35,9 +35,7 @@ def retry(ctx: Context, args: Args) -> Result:
     verb = acting.Verb(
         "retry",
         "to be run again",
-        lambda store, ids: _if_dead(
-            store, ids, lambda dead: store.retry(dead, keep_attempts=keep)
-        ),
+        lambda store, ids: _if_dead(store, ids, lambda dead: store.retry(dead, keep_attempts=keep)),
         (DEAD,),
         (DEAD,),
     )
@@ -55,7 +53,9 @@ def _edited(ctx: Context, chosen: Selection) -> Selection:
     from queuectl.commands.editing import can_edit, edit_as_text
 
     if not can_edit(ctx):
-        raise UsageError("dlq retry --edit: no editor here: set EDITOR, or use `edit ID` with flags")
+        raise UsageError(
+            "dlq retry --edit: no editor here: set EDITOR, or use `edit ID` with flags"
+        )
     if chosen.empty:
         raise UsageError("dlq retry what? give ids, names, `last`, or `all`")
     chosen = chosen._replace(states=(DEAD,)) if not chosen.only_single else chosen

@@ -82,7 +82,10 @@ class Maker:
             fields["env"] = self.env
         if "policy" in self.flags and "policy" in given:
             fields["policy"] = {**_mapping(self.flags["policy"]), **_mapping(given["policy"])}
-        if fields.get("stdin_path") and _mapping(fields.get("policy", {})).get("interactive") == "on":
+        if (
+            fields.get("stdin_path")
+            and _mapping(fields.get("policy", {})).get("interactive") == "on"
+        ):
             raise UsageError("enqueue: --interactive takes no --stdin larger than stdin-limit")
         fields.setdefault("cwd", ctx.cwd)
         fields["submitter"] = ctx.submitter

@@ -48,7 +48,9 @@ def _take_stdin(ctx: Context, given: dict[str, object], fields: Fields) -> None:
     from queuectl.commands.payloads import from_file, from_text
 
     if "stdin" in given and "stdin_file" in given:
-        raise UsageError("stdin: is the text itself, and there is a stdin_file too; give one of them")
+        raise UsageError(
+            "stdin: is the text itself, and there is a stdin_file too; give one of them"
+        )
     if "stdin_file" in given:
         fields.update(from_file(ctx, "stdin_file:", str(fields.pop("stdin_file"))))
     else:

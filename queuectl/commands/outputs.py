@@ -41,7 +41,12 @@ def output(ctx: Context, args: Args) -> Result:
         if args.attempt is not None:
             _attempt(ctx, job, args.attempt)
         shown, follower = follow_output(
-            ctx, job, attempt=args.attempt, stream=stream, tail=args.tail, timestamps=args.timestamps
+            ctx,
+            job,
+            attempt=args.attempt,
+            stream=stream,
+            tail=args.tail,
+            timestamps=args.timestamps,
         )
         live = Stream(_to_stdout(shown) if args.merged else shown, live=True)
         return Result(None, (live,), then=follower.finish)
@@ -98,9 +103,7 @@ def _attempt(ctx: Context, job: Job, number: int | None) -> Attempt:
     return attempts[-1]
 
 
-def _read(
-    found: Output, lines: int | None, stream: int | None, job_id: int
-) -> Iterator[Piece]:
+def _read(found: Output, lines: int | None, stream: int | None, job_id: int) -> Iterator[Piece]:
     try:
         if lines is None:
             yield from pieces(found, stream=stream)

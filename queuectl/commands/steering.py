@@ -59,7 +59,10 @@ def _edit_as_text(ctx: Context, args: Args) -> Result:
         return say(f"job {job.id} left as it was", {"changed": [], "refused": []})
     if not changed.done:
         raise Refused(f"job {job.id} {changed.why}")
-    return say(f"job {job.id} changed", {"changed": [{"id": job.id, "state": changed.state}], "refused": []})
+    return say(
+        f"job {job.id} changed",
+        {"changed": [{"id": job.id, "state": changed.state}], "refused": []},
+    )
 
 
 def _edit(store: Store, job_id: int, changes: dict[str, object], env: object) -> Changed:

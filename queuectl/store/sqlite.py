@@ -134,7 +134,10 @@ class SqliteStore(SqliteChanges):
         """Make a setting, or take it back."""
         with self.transaction():
             if text is None:
-                statement, values = "DELETE FROM setting WHERE queue = ? AND name = ?", (queue or "", name)
+                statement, values = (
+                    "DELETE FROM setting WHERE queue = ? AND name = ?",
+                    (queue or "", name),
+                )
                 self.writer.execute(statement, values)
             else:
                 self.writer.execute(

@@ -98,7 +98,9 @@ class SqliteChanges(SqliteClaims):
         """Put an unclaimed job somewhere else."""
         deliveries = row[5] if attempts else 0
         if reason is None and state == j.FAILED:
-            reason = self.writer.execute("SELECT reason FROM job WHERE id = ?", (job_id,)).fetchone()[0]
+            reason = self.writer.execute(
+                "SELECT reason FROM job WHERE id = ?", (job_id,)
+            ).fetchone()[0]
         self.writer.execute(
             SQL["change"],
             (state, lane, due_at, next_run_at, finished_at, reason, attempts, deliveries, job_id),
@@ -291,7 +293,9 @@ class SqliteChanges(SqliteClaims):
     def move(self, ids: Sequence[int], *, first: bool) -> list[Changed]:
         """Put waiting jobs before, or behind, all that is ready in their queues, in the given order."""
         with self.transaction():
-            changes = [self._move(job_id, first=first) for job_id in (reversed(ids) if first else ids)]
+            changes = [
+                self._move(job_id, first=first) for job_id in (reversed(ids) if first else ids)
+            ]
             return changes[::-1] if first else changes
 
     def _move(self, job_id: int, *, first: bool) -> Changed:

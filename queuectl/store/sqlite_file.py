@@ -181,7 +181,9 @@ def _fill(path: str, blocks: Mapping[str, str]) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.executescript(f"BEGIN; {blocks['schema']} PRAGMA user_version = {SCHEMA}; COMMIT")
+        connection.executescript(
+            f"BEGIN; {blocks['schema']} PRAGMA user_version = {SCHEMA}; COMMIT"
+        )
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         connection.close()

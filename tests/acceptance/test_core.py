@@ -23,7 +23,10 @@ def enqueue(cli: Cli, job: dict[str, object]) -> int:
     [
         ({"command": "echo Hello World", "args": []}, "Hello World\n"),
         ({"command": "echo", "args": ["Task 1"]}, "Task 1\n"),
-        ({"command": "python3", "args": ["-c", "print('Hello from Python')"]}, "Hello from Python\n"),
+        (
+            {"command": "python3", "args": ["-c", "print('Hello from Python')"]},
+            "Hello from Python\n",
+        ),
         ({"command": "echo", "args": ["$(id); no errors"]}, "$(id); no errors\n"),
         ({"command": "echo $0 | tr a-z A-Z"}, "/BIN/SH\n"),
         ({"command": "printf 'no newline'"}, "no newline"),
@@ -43,7 +46,12 @@ def test_a_job_that_cannot_succeed_ends_in_the_dead_letter_queue(cli: Cli) -> No
     job_id = enqueue(cli, {"command": "false", "args": [], "max_retries": 2, "backoff_base": 0})
     cli.ok(*DRAIN)
     (dead,) = cli.json("dlq", "list")
-    assert (dead["id"], dead["state"], dead["attempts"], dead["reason"]) == (job_id, "dead", 3, "exit 1")
+    assert (dead["id"], dead["state"], dead["attempts"], dead["reason"]) == (
+        job_id,
+        "dead",
+        3,
+        "exit 1",
+    )
     assert "exit 1" in cli.ok("dlq", "list")
     cli.ok("dlq", "retry", str(job_id))
     assert cli.json("status", str(job_id))["attempts"] == 0
@@ -116,7 +124,14 @@ def test_workers_stop_and_start_again(cli: Cli) -> None:
 
 def test_everything_is_there_after_leaving(cli: Cli) -> None:
     """Jobs, the dead-letter queue, settings and output outlive the process."""
-    cli.script("set max-retries 0", "enqueue false", "enqueue echo kept", "worker start 1", "wait 1 --for dead", "wait 2")
+    cli.script(
+        "set max-retries 0",
+        "enqueue false",
+        "enqueue echo kept",
+        "worker start 1",
+        "wait 1 --for dead",
+        "wait 2",
+    )
     assert [job["state"] for job in cli.json("list")] == ["dead", "completed"]
     assert [job["id"] for job in cli.json("dlq", "list")] == [1]
     assert cli.ok("output", "2") == "kept\n"

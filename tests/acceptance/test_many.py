@@ -34,7 +34,9 @@ def test_shells_and_one_shots_never_run_a_job_twice(cli: Cli) -> None:
     log = cli.directory / "log"
     job = {"command": f'echo "$QUEUECTL_JOB_ID" >> {log}'}
     lines = f"{json.dumps(job)}\n" * 60
-    writers = [cli.start("enqueue", "--quiet", "--from", str(name)) for name in _files(cli, lines, 3)]
+    writers = [
+        cli.start("enqueue", "--quiet", "--from", str(name)) for name in _files(cli, lines, 3)
+    ]
     for writer in writers:
         _, errors = writer.communicate(timeout=60)
         assert writer.returncode == 0, errors

@@ -88,7 +88,12 @@ def test_a_policy_is_kept_to_the_byte(store: Store) -> None:
 def test_edited_fields_are_kept_to_the_byte(store: Store) -> None:
     """Edit goes another way than enqueue."""
     job_id = put(store)
-    changes = {"command": "\udcff", "args": ("", "\udcfe"), "cwd": "/\udcfd", "env": {"A": "\udcfc"}}
+    changes = {
+        "command": "\udcff",
+        "args": ("", "\udcfe"),
+        "cwd": "/\udcfd",
+        "env": {"A": "\udcfc"},
+    }
     store.edit(job_id, changes)
     job = job_of(store, job_id)
     assert {"command": job.command, "args": job.args, "cwd": job.cwd, "env": job.env} == changes
@@ -105,14 +110,14 @@ def test_jobs_with_strange_bytes_are_listed_and_run_like_others(store: Store) ->
 
 
 #: what a program may be given: any bytes but NUL
-_words = st.binary(max_size=8).map(lambda data: data.replace(b"\0", b"").decode(errors="surrogateescape"))
+_words = st.binary(max_size=8).map(
+    lambda data: data.replace(b"\0", b"").decode(errors="surrogateescape")
+)
 _names = _words.filter(lambda word: "=" not in word)
 
 
 @pytest.mark.parametrize("engine_name", list(ENGINES))
-def test_anything_that_a_program_can_be_given_comes_back(
-    engine_name: str, tmp_path: Path
-) -> None:
+def test_anything_that_a_program_can_be_given_comes_back(engine_name: str, tmp_path: Path) -> None:
     """Any command, words and environment."""
     engine = ENGINES[engine_name](tmp_path)
     store = engine.open()

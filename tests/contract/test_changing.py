@@ -44,9 +44,7 @@ def test_a_held_job_waits_until_it_is_let_go(store: Store) -> None:
     assert claim_all(store) == [ids[0], ids[2]]
 
 
-def test_a_job_held_when_it_was_enqueued_is_let_go_the_same_way(
-    store: Store, clock: Clock
-) -> None:
+def test_a_job_held_when_it_was_enqueued_is_let_go_the_same_way(store: Store, clock: Clock) -> None:
     """At its time, if it has one, and not before."""
     now, later = put(store, paused=True), put(store, paused=True, due_at=clock.now + 50)
     store.hold([now, later], held=False)
@@ -371,7 +369,9 @@ def test_kept_attempts_are_a_budget_used_up(store: Store) -> None:
         run_one(store, EXIT_3)
     assert job_of(store, job_id).state == DEAD
     for attempts in (3, 4):
-        assert store.retry([job_id], keep_attempts=True) == [Changed(job_id, done=True, state=PENDING)]
+        assert store.retry([job_id], keep_attempts=True) == [
+            Changed(job_id, done=True, state=PENDING)
+        ]
         job = job_of(store, job_id)
         assert (job.attempts, job.deliveries) == (attempts - 1, 0)
         run_one(store, EXIT_3)

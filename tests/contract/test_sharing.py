@@ -167,7 +167,12 @@ def test_what_one_store_object_caches_another_may_change(shared: Engine) -> None
     job_id = put(first, queue="q", env={"A": "3"})
     for store in (first, second):
         assert [job.env["A"] for job in store.jobs(Filter())] == ["1", "2", "2", "3"]
-        assert [job.policy.get("timeout") for job in store.jobs(Filter())] == ["1s", "2s", "2s", None]
+        assert [job.policy.get("timeout") for job in store.jobs(Filter())] == [
+            "1s",
+            "2s",
+            "2s",
+            None,
+        ]
         job = store.get(job_id)
         assert job is not None
         assert job.max_retries == 8

@@ -31,7 +31,9 @@ def test_hosts_are_listed_and_asked_to_stop(session: Session) -> None:
 
     session.store.start([Start(claim.job_id, claim.token, claim.run, session.store.now())])
     assert session.json("worker list")[0]["running"] == [1]
-    assert asked_to_stop(session, "worker stop 1") == "host host0: 1 worker stopping when job 1 ended"
+    assert (
+        asked_to_stop(session, "worker stop 1") == "host host0: 1 worker stopping when job 1 ended"
+    )
     assert session.store.hosts()[0].stop_requested == "drain"
     session.with_host()
     assert "which of host0" in session.refused("worker stop")[1]

@@ -120,9 +120,7 @@ def test_everything_is_for_its_owner_only(tmp_path: Path) -> None:
         store = opened(str(tmp_path / "a" / "queue.db"))
         listener = store.listener(HOST)
         put(store)
-        modes = {
-            str(found.relative_to(tmp_path)): mode(found) for found in (tmp_path).rglob("*")
-        }
+        modes = {str(found.relative_to(tmp_path)): mode(found) for found in (tmp_path).rglob("*")}
         listener.close()
         store.close()
     finally:

@@ -1,0 +1,81 @@
+"""Errors: one line each, an exit status each, and the nearest right word."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+
+from queuectl import errors
+from queuectl.errors import BadValue, QueuectlError, did_you_mean, nearest
+
+
+def kinds(base: type[QueuectlError] = QueuectlError) -> list[type[QueuectlError]]:
+    """Return an error class and all below it that this package has."""
+    found = [base]
+    for child in base.__subclasses__():
+        if child.__module__ == errors.__name__:
+            found += kinds(child)
+    return found
+
+
+EVERY_KIND = kinds()
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND, ids=lambda kind: kind.__name__)
+def test_a_docstring_is_the_message(kind: type[QueuectlError]) -> None:
+    """On one line, with the facts in their places."""
+    template = kind.__doc__ or ""
+    names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
+    error = kind(**{name: 7 if name == "seconds" else f"<{name}>" for name in names})
+    assert error.message
+    assert "\n" not in error.message
+    assert "{" not in error.message
+    for name in names:
+        assert (f"<{name}>" in error.message) or name == "seconds"
+    assert set(error.facts) == set(names)
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND, ids=lambda kind: kind.__name__)
+def test_an_exit_status_is_one_of_those_documented(kind: type[QueuectlError]) -> None:
+    """None of them is success."""
+    assert kind.exit_status in (1, 2, 3, 4, 75, 130)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("QueuectlError", 1), ("Refused", 1), ("NameTaken", 1), ("UsageError", 2), ("BadValue", 2),
+        ("NotFound", 3), ("NoSuchJob", 3), ("NoSuchQueue", 3), ("WaitFailed", 4),
+        ("StoreUnavailable", 75), ("StoreBusy", 75), ("StoreFull", 75), ("StoreCorrupt", 75),
+        ("StoreTooNew", 75), ("Interrupted", 130),
+    ],
+)  # fmt: skip
+def test_the_exit_statuses_never_change(name: str, status: int) -> None:
+    """Scripts go by them."""
+    assert getattr(errors, name).exit_status == status
+
+
+def test_a_message_of_ones_own_is_taken_as_it_is() -> None:
+    """Braces in it mean nothing."""
+    assert QueuectlError("a {b} %s").message == "a {b} %s"
+    assert BadValue(what="{x}", value="{y}", expected="z").message == "{x}: '{y}' is not z"
+
+
+@pytest.mark.parametrize(
+    ("word", "close"),
+    [
+        ("pendign", "pending"), ("complete", "completed"), ("pending", "pending"), ("xyz", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_the_nearest_word_is_found_or_none(word: str, close: str | None) -> None:
+    """Only if it is near."""
+    known = ("pending", "processing", "completed", "failed")
+    assert nearest(word, known) == close
+    assert did_you_mean(word, known) == (f"; did you mean {close}?" if close else "")
+
+
+def test_nothing_is_near_to_nothing() -> None:
+    """No words, no suggestion."""
+    assert did_you_mean("x", []) == ""
