@@ -16,7 +16,7 @@ def parse_endings(text: str, what: str) -> frozenset[tuple[str, int | None]]:
         first, dash, last = word.partition("-")
         if word.lower() in (TIMEOUT, LOST, OUTPUT):
             endings.add((word.lower(), None))
-        elif first.isascii() and first.isdigit() and (last.isdigit() if dash else not last):
+        elif _is_code(first) and (_is_code(last) if dash else not last):
             low, high = int(first), int(last or first)
             if not 1 <= low <= high <= 255:
                 raise BadValue(what=what, value=word, expected="an exit code from 1 to 255")
@@ -24,6 +24,10 @@ def parse_endings(text: str, what: str) -> frozenset[tuple[str, int | None]]:
         else:
             endings.add((SIGNAL, _signal_number(word, what)))
     return frozenset(endings)
+
+
+def _is_code(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) < 10
 
 
 def _signal_number(word: str, what: str) -> int:

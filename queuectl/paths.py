@@ -30,7 +30,7 @@ def state_directory(environ: Mapping[str, str]) -> str:
 
 def default_url(environ: Mapping[str, str]) -> str:
     """Return the URL of the store that is used when none is named."""
-    return "sqlite:///" + os.path.join(state_directory(environ), "queue.db")
+    return "sqlite://" + os.path.join(state_directory(environ), "queue.db")
 
 
 def hosts_directory(local: str) -> str:

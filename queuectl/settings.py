@@ -97,7 +97,7 @@ def canonical(setting: Setting, text: str) -> str:
     if setting.kind == "duration":
         return format_duration(int(value))
     if setting.kind == "number":
-        return f"{value:g}"
+        return _plain(float(value))
     if setting.kind == "int":
         return str(value)
     if setting.kind == "switch":
@@ -130,6 +130,11 @@ def format_size(count: int) -> str:
         if count and count % _SIZES[unit.lower()] == 0:
             return f"{count // _SIZES[unit.lower()]}{unit}"
     return f"{count}B"
+
+
+def _plain(number: float) -> str:
+    """Return a number as people write it, every digit of it."""
+    return str(int(number)) if number == int(number) else repr(number)
 
 
 def _number(setting: Setting, text: str, *, whole: bool) -> float:

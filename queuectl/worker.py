@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 SWITCH_INTERVAL = 0.0005
 #: seconds that a worker waits when it could not write down what it is about to start
 NO_RECORD_PAUSE = 1.0
+#: claims for which something was asked before they were run: more than are ever claimed ahead
+EARLY_MOST = 1000
 
 
 class Running(Record):
@@ -98,8 +100,8 @@ class WorkerHost(Events):
         self._running: dict[str, Running] = {}
         #: records in the host file whose claim has not been settled
         self._records: dict[str, int] = {}
-        #: what was asked for claims that no worker had begun to run
-        self._early: deque[Wish] = deque(maxlen=1000)
+        #: what was asked for claims that no worker had begun to run, by their token
+        self._early: dict[str, list[Wish]] = {}
         self._closing = False
         self._closed: bool | None = None
         self._env = account_env()
@@ -296,11 +298,10 @@ class WorkerHost(Events):
         with self._lock:
             self._records[claim.token] = record
             self._running[claim.token] = Running(claim, None, control, worker)
-            early = [wish for wish in self._early if wish.token == claim.token]
+            for wish in self._early.pop(claim.token, ()):
+                self._grant(control, wish)
             if worker.leaving:
                 control.cancel(now=True)
-        for wish in early:
-            _grant(control, wish)
         try:
             self._file.starting(record, claim)
             reach("before-spawn")
@@ -367,12 +368,21 @@ class WorkerHost(Events):
             with self._lock:
                 running = self._running.get(wish.token)
                 if running is None:
-                    self._early.append(wish)
+                    self._keep_early(wish)
             if running is not None:
-                try:
-                    _grant(running.control, wish)
-                except ValueError as error:
-                    self.failed(error)
+                self._grant(running.control, wish)
+
+    def _keep_early(self, wish: Wish) -> None:
+        self._early.setdefault(wish.token, []).append(wish)
+        if len(self._early) > EARLY_MOST:
+            # the oldest was about an attempt that had ended
+            del self._early[next(iter(self._early))]
+
+    def _grant(self, control: Control, wish: Wish) -> None:
+        try:
+            _grant(control, wish)
+        except ValueError as error:
+            self.failed(error)
 
     def woken(self, host: HostInfo | None) -> None:
         """Heed a request to stop; end everything if this host was taken for dead."""

@@ -22,10 +22,11 @@ def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Sto
         from queuectl.store.sqlite import open_memory
 
         return open_memory(local_settings or {})
-    if scheme == "sqlite" and rest.startswith("///") and len(rest) > 3:
+    if scheme == "sqlite" and rest.startswith("///") and rest.strip("/"):
         from queuectl.store.sqlite import SqliteStore
 
-        return SqliteStore(rest[2:], local_settings or {})
+        # others write sqlite:////path for an absolute one: it is the same
+        return SqliteStore("/" + rest.lstrip("/"), local_settings or {})
     if url.startswith(("/", "./", "../", "~")):
         import os
 

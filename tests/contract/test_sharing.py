@@ -129,8 +129,7 @@ def test_two_threads_enqueue_without_losing_or_mixing_ids(shared: Engine) -> Non
     batches: list[tuple[str, list[int]]] = []
 
     def fill(store: Store, word: str) -> None:
-        for _ in range(50):
-            batches.append((word, put_many(store, 10, submitter=word)))
+        batches.extend((word, put_many(store, 10, submitter=word)) for _ in range(50))
 
     threads = [
         threading.Thread(target=fill, args=(store, f"user-{number}"))

@@ -8,9 +8,9 @@ import pytest
 
 from queuectl.job import EXIT, Outcome, Output
 from queuectl.output import Recorder
+from queuectl.paths import output_path
 from queuectl.render import Look, render
 from queuectl.store.base import Settlement
-from queuectl.paths import output_path
 
 if TYPE_CHECKING:
     from pathlib import Path

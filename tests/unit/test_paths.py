@@ -130,6 +130,13 @@ def test_a_bare_path_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     store.close()
 
 
+def test_four_slashes_are_three(tmp_path: Path) -> None:
+    """Others write an absolute path so; it must not be another store."""
+    store = open_store(f"sqlite:///{tmp_path}/q.db")
+    assert store.name == f"sqlite://{tmp_path}/q.db"
+    store.close()
+
+
 def test_memory_is_a_store_of_this_process() -> None:
     """Each time another one."""
     one, other = open_store("memory:"), open_store("memory:")
@@ -143,7 +150,7 @@ def test_memory_is_a_store_of_this_process() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "queue.db", "sqlite:", "sqlite://", "sqlite:///", "sqlite://relative/q.db", "memory:x",
+    ["", "queue.db", "sqlite:", "sqlite://", "sqlite:///", "sqlite:////", "sqlite://relative/q.db", "memory:x",
      "mysql://box/db", "http:", "file:///x", "memory"],
 )  # fmt: skip
 def test_what_is_no_url_of_a_store_is_refused(url: str) -> None:

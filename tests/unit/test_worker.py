@@ -19,6 +19,7 @@ from queuectl.job import CANCELLED, COMPLETED, FAILED, PENDING, NewJob
 from queuectl.paths import host_path, hosts_directory
 from queuectl.recovery import Recoverer
 from queuectl.registration import Registration
+from queuectl.store.base import Wish
 from queuectl.store.sqlite import MemoryStore, SqliteStore
 from queuectl.worker import WorkerHost
 from tests.support.faulty import faulty
@@ -312,13 +313,43 @@ def test_a_claim_that_has_not_started_is_cancelled_without_a_start(shop: Shop) -
 
     def cancel() -> None:
         shop.outside.cancel([1])
-        eventually(lambda: bool(shop.host._cancelled_early))
+        eventually(lambda: bool(shop.host._early))
 
     shop.before_start(cancel)
     shop.host.start(1)
     assert shop.next_settled() == (1, CANCELLED)
     assert shop.gate.nobody_came()
     assert shop.attempts() == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
+def test_what_is_asked_before_the_start_is_done_at_the_start(shop: Shop) -> None:
+    shop.put(shop.gate.saying("$$"))
+
+    def ask() -> None:
+        (held,) = shop.outside.held_by(shop.host.id)
+        wishes = [("signal", b"not a number"), ("pause", b""), ("resume", b""), ("pause", b"")]
+        shop.host.wished([Wish(0, 1, held.token, *wish) for wish in wishes])
+
+    shop.before_start(ask)
+    shop.host.start(1)
+    eventually(lambda: bool(holders(shop.mark)))
+    (pid,) = holders(shop.mark)
+    eventually(lambda: state_of(pid) == "T")
+    eventually(lambda: shop.job().state == "processing")
+    shop.outside.wish([1], "resume")
+    assert shop.gate.arrived() == str(pid)
+    shop.gate.open()
+    assert shop.next_settled() == (1, COMPLETED)
+    assert [error for error in shop.host.errors if "ValueError" in error]
+
+
+def test_what_is_asked_for_attempts_that_have_ended_is_forgotten_in_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "EARLY_MOST", 3)
+    shop.host.wished([Wish(0, 1, f"token{number}", "cancel") for number in range(5)])
+    assert list(shop.host._early) == ["token2", "token3", "token4"]
 
 
 def test_a_running_job_is_cancelled(shop: Shop) -> None:
