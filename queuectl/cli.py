@@ -310,6 +310,8 @@ def _open(options: Options) -> Store:
     from queuectl.settings import from_environment
     from queuectl.store import open_store
 
+    if options.store is not None and not options.store.strip():
+        raise UsageError("--store is empty: a store is sqlite:///absolute/path or memory:")
     url = options.store or os.environ.get("QUEUECTL_STORE")
     if not url:
         from queuectl.paths import default_url

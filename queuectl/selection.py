@@ -89,6 +89,8 @@ def parse_words(words: Sequence[str]) -> Selection:
     states: list[State] = []
     everything = False
     for word in words:
+        if not word.strip(","):
+            raise UsageError(f"{word!r} is no job: give ids, names, `last` or `all`")
         for piece in word.split(","):
             if not piece:
                 continue

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: where a value can come from, weakest first
 DEFAULT, ENVIRONMENT, STORE, QUEUE, JOB = "default", "env", "store", "queue", "job"
 
+_NO_BOUND = 1e15
+
 
 class Setting(Record):
     """One setting. `kind` names the reader in `_READERS`; the default is canonical text."""
@@ -32,7 +34,7 @@ class Setting(Record):
     per_job: bool = True
     #: smallest and largest value of a number
     lowest: float = 0
-    highest: float = 1e15
+    highest: float = _NO_BOUND
     #: words that a choice takes
     choices: tuple[str, ...] = ()
 
@@ -138,11 +140,8 @@ def _plain(number: float) -> str:
 
 
 def _number(setting: Setting, text: str, *, whole: bool) -> float:
-    expected = f"a {'whole ' if whole else ''}number from {setting.lowest:g} up"
-    if setting.highest < 1e6 or not whole:
-        expected = (
-            f"a {'whole ' if whole else ''}number from {setting.lowest:g} to {setting.highest:g}"
-        )
+    bound = "up" if setting.highest == _NO_BOUND else f"to {_plain(setting.highest)}"
+    expected = f"a {'whole ' if whole else ''}number from {_plain(setting.lowest)} {bound}"
     try:
         value: float = int(text) if whole else float(text)
     except ValueError:
@@ -168,9 +167,13 @@ def _read_duration(setting: Setting, text: str) -> Value:
 def _read_size(setting: Setting, text: str) -> Value:
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
     unit = text[len(digits) :].strip().lower()
-    if unit not in _SIZES or not digits.isascii() or not digits.isdigit():
-        raise BadValue(what=setting.name, value=text, expected="a size such as 500k, 64MiB or 2G")
-    return int(digits) * _SIZES[unit]
+    bad = BadValue(what=setting.name, value=text, expected="a size such as 500k, 64MiB or 2G")
+    if unit not in _SIZES or not digits.isascii() or not digits.isdigit() or len(digits) > 15:
+        raise bad
+    size = int(digits) * _SIZES[unit]
+    if size > setting.highest:
+        raise bad
+    return size
 
 
 def _read_path(setting: Setting, text: str) -> Value:

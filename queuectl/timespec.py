@@ -93,7 +93,7 @@ def parse_time(text: str, now: int, what: str = "time") -> int:
     try:
         if "-" not in given:
             clock = datetime.time.fromisoformat(given)
-            today = datetime.datetime.fromtimestamp(now / SECOND)  # noqa: DTZ006 (local time is meant)
+            today = datetime.datetime.fromtimestamp(now / SECOND, clock.tzinfo)
             moment = datetime.datetime.combine(today.date(), clock)
             if moment <= today:
                 moment = datetime.datetime.combine(today.date() + datetime.timedelta(days=1), clock)

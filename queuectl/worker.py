@@ -33,6 +33,7 @@ from queuectl.process import (
 from queuectl.pump import Events, Pump
 from queuectl.record import Record
 from queuectl.registration import Registration
+from queuectl.wishes import EarlyWishes, grant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 SWITCH_INTERVAL = 0.0005
 #: seconds that a worker waits when it could not write down what it is about to start
 NO_RECORD_PAUSE = 1.0
-#: claims for which something was asked before they were run: more than are ever claimed ahead
-EARLY_MOST = 1000
 
 
 class Running(Record):
@@ -100,8 +99,7 @@ class WorkerHost(Events):
         self._running: dict[str, Running] = {}
         #: records in the host file whose claim has not been settled
         self._records: dict[str, int] = {}
-        #: what was asked for claims that no worker had begun to run, by their token
-        self._early: dict[str, list[Wish]] = {}
+        self._early = EarlyWishes()
         self._closing = False
         self._closed: bool | None = None
         self._env = account_env()
@@ -298,7 +296,7 @@ class WorkerHost(Events):
         with self._lock:
             self._records[claim.token] = record
             self._running[claim.token] = Running(claim, None, control, worker)
-            for wish in self._early.pop(claim.token, ()):
+            for wish in self._early.take(claim.token):
                 self._grant(control, wish)
             if worker.leaving:
                 control.cancel(now=True)
@@ -368,19 +366,13 @@ class WorkerHost(Events):
             with self._lock:
                 running = self._running.get(wish.token)
                 if running is None:
-                    self._keep_early(wish)
+                    self._early.keep(wish)
             if running is not None:
                 self._grant(running.control, wish)
 
-    def _keep_early(self, wish: Wish) -> None:
-        self._early.setdefault(wish.token, []).append(wish)
-        if len(self._early) > EARLY_MOST:
-            # the oldest was about an attempt that had ended
-            del self._early[next(iter(self._early))]
-
     def _grant(self, control: Control, wish: Wish) -> None:
         try:
-            _grant(control, wish)
+            grant(control, wish)
         except ValueError as error:
             self.failed(error)
 
@@ -415,18 +407,3 @@ def _make_file(store: Store, host_id: str) -> HostFile:
     except OSError as error:
         reason = f"no host file can be made in {directory}: {error.strerror}"
         raise StoreUnavailable(store=store.name, reason=reason) from error
-
-
-def _grant(control: Control, wish: Wish) -> None:
-    if wish.kind == "cancel":
-        control.cancel()
-    elif wish.kind == "cancel-now":
-        control.cancel(now=True)
-    elif wish.kind == "signal":
-        control.signal(int(wish.payload))
-    elif wish.kind == "pause":
-        control.pause()
-    elif wish.kind == "resume":
-        control.resume()
-    elif wish.kind == "send":
-        control.send(wish.payload)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Fields = dict[str, object]
 
 
+#: bytes of one argument without its NUL: Linux refuses more (MAX_ARG_STRLEN in execve(2))
+LONGEST_WORD = 128 * 1024 - 1
+
+
 class Maker:
     """Makes jobs out of lines, all with the same flags."""
 
@@ -117,6 +121,11 @@ def _check_text(what: str, *texts: str) -> None:
     for text in texts:
         if "\0" in text:
             raise BadValue(what=what, value=text, expected="a text without NUL characters")
+        if len(text) > LONGEST_WORD // 4 and len(os.fsencode(text)) > LONGEST_WORD:
+            raise UsageError(
+                f"{what} has more than {LONGEST_WORD} bytes, which no program can be given as one"
+                " argument: use --stdin or a file"
+            )
 
 
 def _from_flags(ctx: Context, args: Args) -> Fields:

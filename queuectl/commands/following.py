@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from queuectl.commands import picking
+from queuectl.commands.jobs import NO_WORKERS
 from queuectl.commands.lines import Lines, stamp
 from queuectl.commands.result import Result, Stream, plural
 from queuectl.commands.tailing import ALL, RUNNING, Began, Ended, JobTail
@@ -66,7 +67,11 @@ def follow(ctx: Context, args: Args) -> Result:
         tails = [JobTail(ctx.store, job_id, lines=args.tail, since=RUNNING) for job_id in ids]
         follower = Follower(ctx, tails, later)
         shown = _Crowd(ctx, timestamps=args.timestamps).shown(follower)
-    return Result(None, (Stream(shown, live=True),), then=follower.finish)
+    waiting = not any(host.workers for host in ctx.store.hosts()) and any(
+        job is not None and not job.is_final for job in map(ctx.store.get, ids[:_NAMED])
+    )
+    notes = (NO_WORKERS,) if waiting else ()
+    return Result(None, (Stream(shown, live=True),), notes, then=follower.finish)
 
 
 def _by_itself(ctx: Context) -> Selection:

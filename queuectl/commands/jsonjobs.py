@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from queuectl.commands.drafts import check_variable, directory, due_time
+from queuectl.commands.drafts import LONGEST_WORD, check_variable, directory, due_time
 from queuectl.errors import BadValue, UsageError, did_you_mean
 from queuectl.selection import check_name
 from queuectl.settings import BY_NAME, PER_JOB, canonical
@@ -109,6 +109,8 @@ def _string(name: str, value: object, expected: str = "a string") -> str:
         _wrong(name, value, expected)
     if "\0" in value:
         _wrong(name, value, "a string without NUL characters")
+    if len(value) > LONGEST_WORD and name != "stdin":
+        raise UsageError(f"{name}: more than {LONGEST_WORD} bytes, which no program can be given")
     return value
 
 

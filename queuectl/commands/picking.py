@@ -81,7 +81,7 @@ def _written_out(store: Store, ids: Sequence[int]) -> Iterator[Job]:
 
 def one_job(ctx: Context, word: str | None) -> Job:
     """Return the job that one word means, the last one without a word. Raises NotFound."""
-    chosen = parse_words([word or LAST])
+    chosen = parse_words([LAST if word is None else word])
     if not chosen.only_single or len(chosen.single) != 1:
         raise UsageError(f"{word!r} can be many jobs; give one id or name")
     (job_id,) = resolve_single(ctx.store, chosen, ctx.last_job)

@@ -44,7 +44,9 @@ def wait(ctx: Context, args: Args) -> Result:
     if not jobs:
         return say("nothing to wait for", [])
     deadline = None if args.timeout is None else time.monotonic() + args.timeout / 1000
-    notes = (NO_WORKERS,) if not any(host.workers for host in ctx.store.hosts()) else ()
+    waiting = any(job.state not in FINAL for job in jobs.values())
+    nobody = waiting and not any(host.workers for host in ctx.store.hosts())
+    notes = (NO_WORKERS,) if nobody else ()
     watch: _Watch | _Crowd = _Watch(ctx, jobs, wanted, deadline)
     if len(jobs) > _TOLD:
         watch = _Crowd(ctx, deadline)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from queuectl.table import Args
 
 _SHORT = 8
+#: threads of one host at the most, so that a slip of the finger does not fill the memory
+MOST_WORKERS = 1000
 #: seconds between looks at a host that was asked to stop, and for its process to end after that
 _QUICK, _SLOW, _PROCESS_END = 0.02, 0.5, 5.0
 _COLUMNS = (
@@ -33,7 +35,7 @@ def start(ctx: Context, args: Args) -> Result:
 
     queues = tuple(args.queue)
     check_queues(ctx.store, queues)
-    if args.detach:
+    if args.detach and (args.workers or 1) <= MOST_WORKERS:
         from queuectl.commands.detach import start_detached
 
         return start_detached(ctx, args.workers or 1, queues, until_empty=args.until_empty)
@@ -41,9 +43,11 @@ def start(ctx: Context, args: Args) -> Result:
         raise UsageError(
             "worker start --until-empty is for the command line; here: wait for the jobs"
         )
+    asked = args.workers or 1
+    if asked > MOST_WORKERS:
+        raise UsageError(f"worker start: {asked} is more than the {MOST_WORKERS} one host may have")
     host = ctx.host()
     before = host.workers
-    asked = args.workers or 1
     now = host.start(asked, queues)
     only = f" for {', '.join(queues)}" if queues else ""
     text = f"{plural(now, 'worker')}{only}" + (f" ({asked} more than before)" if before else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from queuectl.handover import go_headless, link
@@ -68,6 +69,9 @@ class Leaving:
         try:
             key = self._prompt.ask(f"{_named(running)} here: {offered}?", answers)
         except EOFError:
+            if not terminal.alive():
+                # no Ctrl-D: the end of a terminal is read before its hang-up is told
+                raise terminal.Terminated(signal.SIGHUP) from None
             # Ctrl-D twice says clearly enough what is wanted
             return STOP
         return next(choice for choice in CHOICES if choice.key == key)
@@ -84,6 +88,8 @@ class Leaving:
     def hand_over(self) -> bool:
         """Leave at once; what runs goes on, and nothing new is taken."""
         self._host.stop()
+        if not self._running():
+            return False
         self.handed_over = True
         self._say(
             f"handed over: process {os.getpid()} finishes {_jobs(self._running())}; `status` shows how they end"

@@ -25,7 +25,7 @@ from queuectl.shell.toolbar import toolbar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from prompt_toolkit.input import Input
@@ -68,6 +68,8 @@ class Prompt:
         #: pasted lines that wait for their turn, and the unfinished one behind them
         self.pasted: list[str] = []
         self._rest = ""
+        #: called once, when the first prompt stands
+        self.ready: Callable[[], None] | None = None
         self._faults: list[Exception] = []
         self._end: BaseException | None = None
         self._completer = ShellCompleter(grammar, known, lambda: context.cwd)
@@ -110,6 +112,8 @@ class Prompt:
         rows = terminal.screen().height
         self._session.reserve_space_for_menu = min(MENU_ROWS, rows // MENU_SHARE)
         before_run = None if terminal.is_dumb() else self._attend
+        if before_run is None:
+            self._say_ready()
         line = self._session.prompt(
             default=rest, pre_run=before_run, set_exception_handler=before_run is None
         )
@@ -212,7 +216,13 @@ class Prompt:
         error = found.get("exception")
         self._faults.append(error if isinstance(error, Exception) else Exception(found["message"]))
 
+    def _say_ready(self) -> None:
+        if self.ready is not None:
+            ready, self.ready = self.ready, None
+            ready()
+
     async def _show_news(self, bell: asyncio.Event) -> None:
+        self._say_ready()
         app = self._session.app
         # once the line is done it stands on the screen for good; the next prompt has the news then
         while not app.is_done:

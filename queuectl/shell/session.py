@@ -73,11 +73,10 @@ class Session:
 
     def run(self) -> int:
         """Go on until somebody leaves; return the exit status."""
-        self._known.start()
+        self._prompt.ready = self._start_helpers
         front = handover.link()
         if front is not None:
             front.watch(self._front_gone)
-        threading.Thread(target=_load_colours, name="colours", daemon=True).start()
         with terminal.quiet() as self._modes:
             try:
                 self._greet()
@@ -91,6 +90,11 @@ class Session:
             finally:
                 self._close()
         return 0
+
+    def _start_helpers(self) -> None:
+        """Begin what may wait until the first prompt stands, and would only hold it up."""
+        self._known.start()
+        threading.Thread(target=_load_colours, name="colours", daemon=True).start()
 
     def _greet(self) -> None:
         self._prompt.show([

@@ -190,9 +190,11 @@ ORDER BY priority, due_at DESC, id DESC LIMIT 1
 
 -- name: ahead_of
 SELECT count(*) FROM (
-  SELECT 1 FROM job WHERE lane = 0
-    AND queue IN (SELECT name FROM queue WHERE paused = 0)
-    AND (-priority, due_at, id) < (-?1, ?2, ?3) LIMIT ?4)
+  SELECT 1 FROM job INDEXED BY job_ready WHERE lane = 0 AND queue = ?1 AND priority > ?2
+  UNION ALL
+  SELECT 1 FROM job INDEXED BY job_ready
+  WHERE lane = 0 AND queue = ?1 AND priority = ?2 AND (due_at, id) < (?3, ?4)
+  LIMIT ?5)
 
 -- name: claim
 UPDATE job SET lane = 3, token = ?, host = ?, deliveries = deliveries + 1, claimed_at = ?

@@ -317,7 +317,13 @@ class SqliteChanges(SqliteClaims):
     def ahead_of(self, job_id: int, most: int = 1000) -> int:
         """Return how many ready jobs of all queues would be claimed before a waiting one."""
         rows = self.rows("SELECT priority, due_at, id FROM job WHERE id = ?", (fitting(job_id),))
-        return int(self.rows(SQL["ahead_of"], (*rows[0], most))[0][0]) if rows else 0
+        ahead = 0
+        for head in self.rows(SQL["queue_heads"]) if rows else ():
+            if ahead >= most:
+                break
+            values = (head[0], *rows[0], most - ahead)
+            ahead += self.rows(SQL["ahead_of"], values)[0][0]
+        return ahead
 
     def _facts_of(self, job_id: int) -> Sequence[Any] | None:
         if not 0 < job_id < 2**63:

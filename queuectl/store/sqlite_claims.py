@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from queuectl.job import Outcome
     from queuectl.store.base import Start
+    from queuectl.store.heads import Head, Key
     from queuectl.store.rules import Facts, Turn
 
 
@@ -40,18 +41,34 @@ class SqliteClaims(SqliteReads):
         """
         with self.transaction():
             more_due = self._promote(PROMOTED_AT_ONCE)
-            claims: list[Claim] = []
-            spent: set[str] = set()
-            while len(claims) < want + ahead:
-                found = self._best_queues(queues, spent)
-                if found:
-                    left = want - len(claims)
-                    claims += self._claim_from(host_id, found, left, ahead, spent)
-                elif more_due:
-                    more_due = self._promote(PROMOTED_AT_ONCE)
-                else:
-                    break
+            claims = self._claim_ready(host_id, want, queues, ahead)
+            while more_due and len(claims) < want + ahead:
+                more_due = self._promote(PROMOTED_AT_ONCE)
+                missing = max(0, want - len(claims))
+                spare = want + ahead - len(claims) - missing
+                claims += self._claim_ready(host_id, missing, queues, spare)
             return claims
+
+    def _claim_ready(
+        self, host_id: str, want: int, queues: Sequence[str], ahead: int
+    ) -> list[Claim]:
+        """Claim as `claim` does from what is ready already."""
+        from queuectl.store.heads import Heads, key_of
+
+        claims: list[Claim] = []
+        cursor = self.writer.execute(SQL["queue_heads"])
+        heads = Heads(cursor, queues)
+        while len(claims) < want + ahead and (best := heads.pop()) is not None:
+            room = self._room(best, want - len(claims), ahead)
+            if room <= 0:
+                continue
+            claims += self._claim_from(host_id, best.queue, room, heads.next_key())
+            head = self.writer.execute(SQL["head_of"], (best.queue,)).fetchone()
+            self.writer.execute(SQL["set_head"], (*(head or (None, None, None)), best.queue))
+            if head is not None:
+                heads.put_back(best._replace(key=key_of(*head)))
+        cursor.close()
+        return claims
 
     def _promote(self, most: int) -> bool:
         """Make up to `most` jobs ready that have become due; True: there may be more."""
@@ -64,46 +81,28 @@ class SqliteClaims(SqliteReads):
                 return False
         return True
 
-    def _best_queues(self, queues: Sequence[str], spent: set[str]) -> list[Any]:
-        """Return the best queue with something ready, and the next: name, limit, head."""
-        best: list[Any] = []
-        cursor = self.writer.execute(SQL["queue_heads"])
-        for row in cursor:
-            if row[0] not in spent and (not queues or row[0] in queues):
-                best.append(row)
-                if len(best) == 2:
-                    break
-        cursor.close()
-        return best
+    def _room(self, head: Head, want: int, ahead: int) -> int:
+        """Return how many jobs a queue may give: below its limit, and never ahead if it has one."""
+        if head.limit is None:
+            return want + ahead
+        running: int = self.writer.execute(SQL["running_in_queue"], (head.queue,)).fetchone()[0]
+        return min(want, head.limit - running)
 
-    def _claim_from(
-        self, host_id: str, found: list[Any], want: int, ahead: int, spent: set[str]
-    ) -> list[Claim]:
-        queue, limit = found[0][:2]
-        if limit is not None:
-            running = self.writer.execute(SQL["running_in_queue"], (queue,)).fetchone()[0]
-            want = min(want, limit - running)
-            if want <= 0:
-                spent.add(queue)
-                return []
-        else:
-            want += ahead
-        rows = self._claimable(queue, want, found[1][2:] if len(found) > 1 else None)
+    def _claim_from(self, host_id: str, queue: str, most: int, bound: Key | None) -> list[Claim]:
+        """Claim the best jobs of a queue, up to the one that another queue's head precedes."""
         now = self.now()
-        claims = [self._claimed(row, now) for row in rows]
+        claims = [self._claimed(row, now) for row in self._claimable(queue, most, bound)]
         self.writer.executemany(
             SQL["claim"], [(claim.token, host_id, now, claim.job_id) for claim in claims]
         )
-        head = self.writer.execute(SQL["head_of"], (queue,)).fetchone() or (None, None, None)
-        self.writer.execute(SQL["set_head"], (*head, queue))
         return claims
 
-    def _claimable(self, queue: str, most: int, bound: Sequence[int] | None) -> list[Any]:
-        """Return the best ready rows of a queue, up to the one that another queue's head precedes."""
+    def _claimable(self, queue: str, most: int, bound: Key | None) -> list[Any]:
+        """Return the best ready rows of a queue that do not come behind the bound."""
         rows = []
         cursor = self.writer.execute(SQL["claimable"], (queue, most))
         for row in cursor:
-            if bound is not None and (-row[3], row[13], row[0]) > (-bound[0], *bound[1:]):
+            if bound is not None and (-row[3], row[13], row[0]) > bound:
                 break
             rows.append(row)
         cursor.close()

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.stores import ENGINES, SHARED, watched
+from tests.support.stores import ENGINES, SHARED, quick_directory, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from queuectl.store.base import Store
     from tests.support.clock import Clock
     from tests.support.stores import Engine
 
 
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """An empty directory for what an engine keeps."""
+    with quick_directory() as name:
+        yield Path(name)
+
+
 @pytest.fixture(params=list(ENGINES))
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, directory: Path) -> Iterator[Engine]:
     """Every engine in turn."""
-    made = ENGINES[request.param](tmp_path)
+    made = ENGINES[request.param](directory)
     yield made
     made.close()
 
 
 @pytest.fixture(params=SHARED)
-def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+def shared(request: pytest.FixtureRequest, directory: Path) -> Iterator[Engine]:
     """Every engine on which several Store objects can be opened, in turn."""
-    made = ENGINES[request.param](tmp_path)
+    made = ENGINES[request.param](directory)
     yield made
     made.close()
 

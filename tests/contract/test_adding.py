@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -182,7 +182,7 @@ def test_policy_comes_from_job_then_queue_then_store_then_environment_then_defau
     store = engine.open({"max-retries": "5", "timeout": "50s"})
     store.create_queue("slow")
 
-    def retries(**fields: object) -> int:
+    def retries(**fields: Any) -> int:
         return job_of(store, put(store, queue="slow", **fields)).max_retries
 
     assert retries() == 5

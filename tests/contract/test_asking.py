@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 NOBODY = (0, -1, 10**6, 2**63 - 1, 2**63, 2**64 + 1, -(2**70))
 
 
-def put_in(store: Store, state: State, **fields: object) -> int:
+def put_in(store: Store, state: State, **fields: Any) -> int:
     """Put a job in a state of the choosing, by what leads there."""
     policy = {"max-retries": "0" if state == DEAD else "3"}
     job_id = put(store, priority=100, policy=policy, **fields)

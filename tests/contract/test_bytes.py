@@ -117,9 +117,9 @@ _names = _words.filter(lambda word: "=" not in word)
 
 
 @pytest.mark.parametrize("engine_name", list(ENGINES))
-def test_anything_that_a_program_can_be_given_comes_back(engine_name: str, tmp_path: Path) -> None:
+def test_anything_that_a_program_can_be_given_comes_back(engine_name: str, directory: Path) -> None:
     """Any command, words and environment."""
-    engine = ENGINES[engine_name](tmp_path)
+    engine = ENGINES[engine_name](directory)
     store = engine.open()
 
     @settings(max_examples=100)

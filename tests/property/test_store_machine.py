@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,7 @@ from hypothesis.stateful import (
 from queuectl.job import EXIT, LOST, SIGNAL, STOPPED, Claim, NewJob, Outcome, may_follow
 from queuectl.store.base import Settlement, Start
 from tests.property.model import Model, ModelJob
-from tests.support.stores import ENGINES, assert_counters_are_right
+from tests.support.stores import ENGINES, assert_counters_are_right, quick_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +62,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(limit=st.integers(0, 3))
     def open(self, limit: int) -> None:
-        # in memory if possible: what a power loss leaves is not in question here
-        shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.directory = tempfile.TemporaryDirectory(dir=shm)
+        self.directory = quick_directory()
         self.engine: Engine = ENGINES[self.engine_name](Path(self.directory.name))
         self.store = self.engine.open()
         self.store.create_queue("other")

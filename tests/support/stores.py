@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -73,6 +75,16 @@ class MemoryEngine(Engine):
 ENGINES: dict[str, Callable[[Path], Engine]] = {"sqlite": SqliteEngine, "memory": MemoryEngine}
 #: those whose jobs several Store objects can see, in one process or in many
 SHARED = ("sqlite",)
+
+
+def quick_directory() -> tempfile.TemporaryDirectory[str]:
+    """Return a directory in memory if there is one: these tests are not about power loss.
+
+    What is kept there is synced thousands of times, and a disk would make the tests wait for it.
+    """
+    memory = "/dev/shm"
+    return tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None)
+
 
 _WRITES = frozenset(
     "add claim start settle release lose cancel retry remove prune wish take_wishes create_queue"

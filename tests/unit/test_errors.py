@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,8 @@ def test_a_docstring_is_the_message(kind: type[QueuectlError]) -> None:
     """On one line, with the facts in their places."""
     template = kind.__doc__ or ""
     names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-    error = kind(**{name: 7 if name == "seconds" else f"<{name}>" for name in names})
+    facts: dict[str, Any] = {name: 7 if name == "seconds" else f"<{name}>" for name in names}
+    error = kind(**facts)
     assert error.message
     assert "\n" not in error.message
     assert "{" not in error.message

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from queuectl.endings import parse_endings
 from queuectl.errors import BadValue
 from queuectl.job import CANNOT_START, EXIT, LOST, SIGNAL, STOPPED, TIMEOUT
 from queuectl.retry import (
@@ -15,7 +16,6 @@ from queuectl.retry import (
     after_failure,
     after_lost_claim,
     backoff,
-    parse_endings,
     refused,
 )
 

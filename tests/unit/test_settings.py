@@ -125,7 +125,7 @@ def test_a_value_is_read_and_kept_in_one_text(
         ("backoff-base", "1e400"), ("backoff-base", "1_0"), ("jitter", "1.01"), ("jitter", "-1"),
         ("timeout", "-5"), ("timeout", "soon"), ("output-limit", "-1"), ("output-limit", "1.5M"),
         ("output-limit", "big"), ("output-limit", ""), ("output-limit", "9" * 5000),
-        ("output-limit", "9" * 100), ("output-limit", "5x"), ("output-limit", "²"),
+        ("output-limit", "9" * 100), ("output-limit", "999999999999999G"), ("output-limit", "5x"), ("output-limit", "²"),
         ("shell", "bash"), ("shell", "/bin/\0sh"), ("shell", "/a\nb"), ("shell", ""),
         ("env-capture", "A\nB"), ("merge", "maybe"), ("merge", ""), ("output-full", "explode"),
         ("on-success", "a\0b"), ("retry-on", "0"), ("retry-on", "256"), ("retry-on", "5-3"),

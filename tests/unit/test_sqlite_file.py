@@ -24,7 +24,7 @@ from queuectl.errors import (
     StoreUnavailable,
 )
 from queuectl.job import STATES, NewJob
-from queuectl.store import sqlite_file
+from queuectl.store import sqlite_claims, sqlite_file
 from queuectl.store.base import Filter
 from queuectl.store.queries import page_of_jobs
 from queuectl.store.sqlite import MemoryStore, SqliteStore
@@ -629,7 +629,7 @@ def test_a_limit_on_the_size_of_files_undoes_the_write_and_works_afterwards(path
 
 def plan(store: SqliteStore, statement: str, values: Sequence[object]) -> list[str]:
     """Return the lines of a query's plan."""
-    rows = store.writer.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()  # type: ignore[arg-type]
+    rows = store.writer.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
     return [row[3] for row in rows]
 
 
@@ -751,9 +751,32 @@ def _later(store: SqliteStore, jobs: int) -> None:
     put_many(store, 10)
 
 
+def _many_full_queues(store: SqliteStore, jobs: int) -> None:
+    with store.transaction():
+        for number in range(jobs // 10):
+            store.create_queue(f"q{number}", limit=0)
+            put(store, queue=f"q{number}", priority=9)
+    put_many(store, 10)
+
+
 def _held(store: SqliteStore, jobs: int) -> None:
     put_many(store, jobs, paused=True)
     put_many(store, 10)
+
+
+def test_more_due_jobs_than_are_made_ready_at_once_are_gone_through(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until something is found that can be claimed, or nothing more is due."""
+    monkeypatch.setattr(sqlite_claims, "PROMOTED_AT_ONCE", 1000)
+    store.create_queue("a")
+    store.pause_queue("a", paused=True)
+    put_many(store, 3500, queue="a", due_at=store.now() + 1)
+    job_id = put(store, due_at=store.now() + 2)
+    monkeypatch.setattr(store, "_clock", lambda: Clock().now + 5)
+    assert claim_one(store).job_id == job_id
+    assert store.claim(HOST, 1) == []
+    assert store.next_due() is None
 
 
 @pytest.mark.parametrize(
@@ -766,3 +789,24 @@ def test_a_claim_costs_the_same_however_many_jobs_wait(
     """Twenty times the jobs, the same number of steps."""
     few, many = (_claim_cost(tmp_path, jobs, prepare) for jobs in (200, 4000))
     assert many <= few + 2
+
+
+def test_a_claim_looks_at_each_full_queue_once(tmp_path: Path) -> None:
+    """Its cost grows with their number and not with its square."""
+    few, many = (_claim_cost(tmp_path, jobs, _many_full_queues) for jobs in (1000, 8000))
+    assert many <= 9 * few
+
+
+def test_the_place_in_the_line_costs_the_same_however_many_jobs_wait(tmp_path: Path) -> None:
+    """For the best job; for another it costs what is counted."""
+
+    def cost(jobs: int) -> int:
+        store = opened(str(tmp_path / f"{jobs}.db"))
+        put_many(store, jobs)
+        best = put(store, priority=1)
+        found = steps_of(store, lambda: store.ahead_of(best))
+        assert store.ahead_of(best - 1, most=100) == 100
+        store.close()
+        return found
+
+    assert cost(8000) <= cost(400) + 2

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queuectl import jobqueue, pump, worker
+from queuectl import jobqueue, pump, wishes, worker
 from queuectl.errors import BadValue, Refused, StoreUnavailable
 from queuectl.hostfile import HostFile, OtherHost
 from queuectl.job import CANCELLED, COMPLETED, FAILED, PENDING, NewJob
@@ -328,8 +328,8 @@ def test_what_is_asked_before_the_start_is_done_at_the_start(shop: Shop) -> None
 
     def ask() -> None:
         (held,) = shop.outside.held_by(shop.host.id)
-        wishes = [("signal", b"not a number"), ("pause", b""), ("resume", b""), ("pause", b"")]
-        shop.host.wished([Wish(0, 1, held.token, *wish) for wish in wishes])
+        asked = [("signal", b"not a number"), ("pause", b""), ("resume", b""), ("pause", b"")]
+        shop.host.wished([Wish(0, 1, held.token, *wish) for wish in asked])
 
     shop.before_start(ask)
     shop.host.start(1)
@@ -345,11 +345,17 @@ def test_what_is_asked_before_the_start_is_done_at_the_start(shop: Shop) -> None
 
 
 def test_what_is_asked_for_attempts_that_have_ended_is_forgotten_in_time(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "EARLY_MOST", 3)
-    shop.host.wished([Wish(0, 1, f"token{number}", "cancel") for number in range(5)])
-    assert list(shop.host._early) == ["token2", "token3", "token4"]
+    monkeypatch.setattr(wishes, "MOST", 3)
+    early = wishes.EarlyWishes()
+    asked = [Wish(0, 1, f"token{number}", "cancel") for number in range(5)]
+    for wish in asked:
+        early.keep(wish)
+    assert len(early) == 3
+    assert early.take("token1") == []
+    assert early.take("token4") == [asked[4]]
+    assert early.take("token4") == []
 
 
 def test_a_running_job_is_cancelled(shop: Shop) -> None:

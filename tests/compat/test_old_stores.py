@@ -1,0 +1,121 @@
+"""Stores made by every version there has been open, keep what is in them, and go on."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from queuectl.job import STATES, Output
+from queuectl.store.base import Filter
+from queuectl.store.sqlite import SqliteStore
+from queuectl.store.sqlite_file import SCHEMA
+from tests.compat.make_store import STORES, load, make
+from tests.support.clock import Clock
+from tests.support.stores import assert_counters_are_right
+from tests.support.work import HOST, claim_all, job_of, put, run_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from queuectl.job import Job
+
+FILES = sorted(STORES.glob("*.sql"))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time when the stores were made, and a little later."""
+    clock = Clock()
+    clock.advance(1000)
+    return clock
+
+
+@pytest.fixture(params=FILES, ids=lambda file: file.stem)
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[SqliteStore]:
+    """Each old store in turn, opened by this version."""
+    path = str(tmp_path / "queue.db")
+    load(request.param.read_text(encoding="utf-8"), path)
+    opened = SqliteStore(path, {}, clock)
+    yield opened
+    opened.close()
+
+
+def named(store: SqliteStore, name: str) -> Job:
+    """Return the job of a name."""
+    job_id = store.id_of_name(name)
+    assert job_id is not None
+    return job_of(store, job_id)
+
+
+def test_it_is_of_the_present_schema_once_it_is_open(store: SqliteStore) -> None:
+    """Whatever it was before."""
+    assert store.writer.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+
+
+def test_every_job_is_there_in_its_state(store: SqliteStore) -> None:
+    """And the counters know."""
+    for state in STATES:
+        assert named(store, state if state != "pending" else "delayed").state == state
+    assert len(list(store.jobs(Filter()))) == 12
+    assert_counters_are_right(store)
+
+
+def test_every_field_is_as_it_was(store: SqliteStore) -> None:
+    """Bytes, policy, history and output."""
+    strange = named(store, "strange")
+    assert (strange.command, strange.env, strange.cwd) == (
+        "echo \udcff", {"A": "\udcfe=\n", "B": ""}, "/\udcfd",
+    )  # fmt: skip
+    running = named(store, "processing")
+    assert (running.args, running.host, running.policy) == (
+        ("--epochs", "", "a b"), "old-host", {"timeout": "1m"},
+    )  # fmt: skip
+    assert named(store, "failed").max_retries == 5
+    (attempt,) = store.attempts(named(store, "completed").id)
+    assert (attempt.reason, attempt.user_ms, attempt.message) == ("exit 0", 7, "fine")
+    assert store.output(attempt.job_id, 1) == Output(b"out\xfferr\n", b"", None, 4, 4)
+    assert store.settings() == {"max-retries": "5"}
+    assert [(host.id, host.queues) for host in store.hosts()] == [("old-host", ("gpu", "default"))]
+
+
+def test_what_was_being_run_can_be_taken_back(store: SqliteStore) -> None:
+    """Its host is gone."""
+    held = store.held_by("old-host")
+    assert {claim.job_id: claim.started_at is not None for claim in held} == {5: True, 6: False}
+    assert [wish.kind for wish in store.take_wishes("old-host")] == ["signal"]
+    store.lose([(claim.job_id, claim.token) for claim in held])
+    store.forget("old-host")
+    assert (named(store, "processing").state, named(store, "claimed").state) == (
+        "failed", "pending",
+    )  # fmt: skip
+    assert_counters_are_right(store)
+
+
+def test_work_goes_on_where_it_was(store: SqliteStore, clock: Clock) -> None:
+    """In order, within limits, past what is paused and held; ids are not used again."""
+    names = [job_of(store, job_id).name for job_id in claim_all(store)]
+    assert names == ["strange", "file"]
+    clock.advance(3_600_000)
+    assert {job_of(store, job_id).name for job_id in claim_all(store)} == {"failed", "delayed"}
+    assert store.claim(HOST, 9) == []
+    assert put(store, priority=9) == 14
+    assert run_one(store).state == "completed"
+    assert_counters_are_right(store)
+
+
+def _schema(path: str) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL"))
+
+
+def test_the_present_schema_has_its_file(tmp_path: Path) -> None:
+    """A changed schema needs a new number and a migration; before a release, the file made anew."""
+    text = (STORES / f"schema-{SCHEMA}.sql").read_text(encoding="utf-8")
+    (tmp_path / "new").mkdir()
+    make(str(tmp_path / "new"))
+    load(text, str(tmp_path / "old.db"))
+    assert _schema(str(tmp_path / "old.db")) == _schema(str(tmp_path / "new" / "queue.db"))
