@@ -42,12 +42,21 @@ _REMOTE_SYSTEMS = frozenset(
 #: what the kernel writes for blanks and backslashes in the names of mount points
 _ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
+#: what waiting or more space does not mend
+_MISTAKES = (
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    sqlite3.DataError,
+)
 # primary result codes, https://sqlite.org/rescode.html
 _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 6, 8, 10, 11, 13, 14, 26
 
 
-def translate(error: sqlite3.Error, path: str) -> QueuectlError:
-    """Return our error for one of SQLite's."""
+def translate(error: sqlite3.Error, path: str) -> Exception:
+    """Return our error for one of SQLite's; one that tells of a mistake of ours is left as it is."""
+    if isinstance(error, _MISTAKES):
+        return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (_BUSY, _LOCKED):
         return StoreBusy(store=path, seconds=BUSY_SECONDS)
