@@ -8,9 +8,9 @@ from queuectl.commands import picking
 from queuectl.commands.jobs import NO_WORKERS
 from queuectl.commands.result import Result, Stream, plural, say
 from queuectl.errors import EXIT_WAIT_FAILED
-from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, FINAL, PENDING, PROCESSING, STATES
-from queuectl.output import STDOUT
-from queuectl.selection import Selection
+from queuectl.job import CANCELLED, COMPLETED, FINAL, STATES
+from queuectl.output import STDERR, STDOUT
+from queuectl.selection import Selection, resolve_single
 from queuectl.store.base import Filter
 from queuectl.timespec import describe_duration
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
     from queuectl.commands.context import Context
     from queuectl.job import Job, State
-    from queuectl.store.base import Store
     from queuectl.table import Args
 
 #: jobs that are told of one by one; of more only the end is
 _TOLD = 500
 #: seconds between looks while things move, and while nothing does
 _QUICK, _SLOW = 0.02, 0.5
+#: width of the bar, and what takes it off the screen
+_BAR = 24
+_CLEAR = b"\r\x1b[K"
 _LIVE = tuple(state for state in STATES if state not in FINAL)
 
 
@@ -49,9 +51,38 @@ def wait(ctx: Context, args: Args) -> Result:
     notes = (NO_WORKERS,) if nobody else ()
     watch: _Watch | _Crowd = _Watch(ctx, jobs, wanted, deadline)
     if len(jobs) > _TOLD:
-        watch = _Crowd(ctx, deadline)
-    told = ((STDOUT, f"{line}\n".encode()) for line in watch.lines())
-    return Result(None, (Stream(told, live=True),), notes, then=watch.finish)
+        watch = _Crowd(ctx, chosen, wanted, deadline)
+    shown = _with_bar(watch) if ctx.screen.terminal and not args.json else _told(watch)
+    return Result(None, (Stream(shown, live=True),), notes, then=watch.finish)
+
+
+def _told(watch: _Watch | _Crowd) -> Iterator[tuple[int, bytes]]:
+    return ((STDOUT, f"{line}\n".encode()) for line in watch.lines() if line is not None)
+
+
+def _with_bar(watch: _Watch | _Crowd) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines, and below them how far it has come."""
+    began, before, bar = time.monotonic(), watch.left(), ""
+    for line in watch.lines():
+        if line is not None:
+            yield STDERR, _CLEAR
+            yield STDOUT, f"{line}\n".encode()
+            bar = ""
+        now = _bar(before, watch.left(), time.monotonic() - began)
+        if now != bar:
+            bar = now
+            yield STDERR, _CLEAR + bar.encode()
+    yield STDERR, _CLEAR
+
+
+def _bar(total: int, left: int, seconds: float) -> str:
+    """Return `[######....] 12 of 20, about 1m left`."""
+    done = max(0, total - left)
+    filled = _BAR * done // total if total else _BAR
+    text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done} of {total}"
+    if done and left and seconds > 1:
+        text += f", about {describe_duration(round(1000 * seconds * left / done))} left"
+    return text
 
 
 class _Pace:
@@ -90,9 +121,13 @@ class _Watch:
         self._pace = _Pace(ctx, deadline)
         self._lines = self._follow()
 
-    def lines(self) -> Iterator[str]:
-        """Yield a line for each change until all have ended or the time is over."""
+    def lines(self) -> Iterator[str | None]:
+        """Yield a line for each change, None now and then, until the end or the time is over."""
         return self._lines
+
+    def left(self) -> int:
+        """Return how many have not got there."""
+        return len(self._open)
 
     def finish(self) -> Result:
         """Return how it ended, waiting for it first if nobody read the lines."""
@@ -117,8 +152,9 @@ class _Watch:
     def _settled(self, job: Job) -> bool:
         return job.state in self._wanted or job.is_final
 
-    def _follow(self) -> Iterator[str]:
+    def _follow(self) -> Iterator[str | None]:
         while self._open and not self._pace.over:
+            yield None
             moved = False
             for job_id in tuple(self._open):
                 line = self._look(job_id)
@@ -154,41 +190,46 @@ def _how(job: Job) -> str:
 
 
 class _Crowd:
-    """Everything that has not ended, by numbers only."""
+    """More jobs than one follows one by one: numbers only."""
 
-    def __init__(self, ctx: Context, deadline: float | None) -> None:
+    def __init__(
+        self, ctx: Context, chosen: Selection, wanted: tuple[State, ...], deadline: float | None
+    ) -> None:
         self._store = ctx.store
-        self._before = self._bad(self._store)
+        ids = resolve_single(ctx.store, chosen, ctx.last_job)
+        where = chosen.with_ranges(ids)._replace(states=()).filter() or Filter()
+        self._open = where._replace(states=tuple(s for s in _LIVE if s not in wanted))
+        self._amiss = where._replace(
+            states=tuple(s for s in STATES if s in FINAL and s not in wanted)
+        )
+        #: those that had ended otherwise before, unless they were asked for by their ids
+        self._before = 0 if where.ranges else self._store.count(self._amiss)
         self._pace = _Pace(ctx, deadline)
         self._lines = self._follow()
 
-    def lines(self) -> Iterator[str]:
-        """Yield nothing; end when nothing is left or the time is over."""
+    def lines(self) -> Iterator[str | None]:
+        """Yield None now and then until nothing is left or the time is over."""
         return self._lines
+
+    def left(self) -> int:
+        """Return how many have not got there."""
+        return self._store.count(self._open)
 
     def finish(self) -> Result:
         """Return how it ended, waiting for it first if nobody did."""
         for _ in self._lines:
             pass
-        left = self._left()
-        amiss = max(0, self._bad(self._store) - self._before)
+        left = self.left()
+        amiss = max(0, self._store.count(self._amiss) - self._before)
         data = {"left": left, "not_completed": amiss}
         if not left and not amiss:
             return Result(data)
-        note = f"{plural(amiss, 'job')} did not become completed, {left} not ended"
+        note = f"{plural(amiss, 'job')} ended otherwise, {left} not ended in time"
         return Result(data, notes=(note,), exit_code=EXIT_WAIT_FAILED)
 
-    def _follow(self) -> Iterator[str]:
+    def _follow(self) -> Iterator[str | None]:
         known = -1
-        while (left := self._left()) and not self._pace.over:
+        while (left := self.left()) and not self._pace.over:
+            yield None
             self._pace.rest(moved=left != known)
             known = left
-        yield from ()
-
-    def _left(self) -> int:
-        return self._store.count(Filter(states=(PENDING, FAILED, PROCESSING)))
-
-    @staticmethod
-    def _bad(store: Store) -> int:
-        counts = store.counts()
-        return counts[DEAD] + counts[CANCELLED]

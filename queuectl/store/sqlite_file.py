@@ -10,7 +10,6 @@ import os
 import sqlite3
 
 from queuectl.errors import (
-    QueuectlError,
     StoreBusy,
     StoreCorrupt,
     StoreFull,
