@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from queuectl.grammar import Grammar
 
 
+TYPED, ASKED = CompleteEvent(text_inserted=True), CompleteEvent(completion_requested=True)
+
+
 def unfinished_json(grammar: Grammar, text_of: Callable[[], str]) -> Filter:
     """Return a filter: the line's JSON has not closed, so Enter goes on to the next row.
 
@@ -58,21 +61,21 @@ def bindings(
         """Complete: the only word, or what all have in common, at once; else go through the menu."""
         buffer = event.current_buffer
         state = buffer.complete_state
-        if state is not None:
-            if len(state.completions) == 1:
-                buffer.apply_completion(state.completions[0])
-            else:
-                buffer.complete_next()
+        if state is not None and len(state.completions) > 1:
+            buffer.complete_next()
             return
         # looked up here, not by the buffer, which drops a request while it completes what was typed
-        offers = list(
-            completer.get_completions(buffer.document, CompleteEvent(completion_requested=True))
-        )
+        why = TYPED
+        offers = list(completer.get_completions(buffer.document, why))
+        if not offers:
+            why = ASKED
+            offers = list(completer.get_completions(buffer.document, why))
         if len(offers) == 1:
             buffer.apply_completion(offers[0])
-            return
-        buffer.insert_text(get_common_complete_suffix(buffer.document, offers), fire_event=False)
-        buffer.start_completion()
+        elif state is None:
+            common = get_common_complete_suffix(buffer.document, offers)
+            buffer.insert_text(common, fire_event=False)
+            buffer.start_completion(complete_event=why)
 
     @keys.add("c-z")
     def _suspend(event: KeyPressEvent) -> None:  # noqa: ARG001

@@ -120,6 +120,8 @@ class Known:
             if self._stopped.wait(max(0.0, rest)):
                 return
             self._wake.clear()
+            if self._stopped.is_set():
+                return
             changed = self._look()
             pause = LOOK if changed else min(max(pause, LOOK) * 1.5, SLOWEST)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 from queuectl.handover import go_headless, link
 from queuectl.record import Record
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: seconds between two looks at what is typed while jobs are waited for
 LOOK = 0.1
+#: seconds that jobs get to end by themselves before anybody is asked about them
+MOMENT = 0.2
 #: jobs named one by one
 NAMED = 20
 
@@ -45,11 +48,13 @@ class Leaving:
 
     def run(self) -> bool:
         """Return whether the shell may end; then its workers have."""
+        if self._asks:
+            self._give_a_moment()
         while running := self._running():
             choice = None
             try:
                 choice = self._choose(running) if self._asks else STOP
-                if choice.act(self):
+                if choice is not None and choice.act(self):
                     return True
             except KeyboardInterrupt:
                 # at the question it takes the wish to leave back; later it brings the question back
@@ -62,19 +67,27 @@ class Leaving:
         self._host.close()
         return True
 
-    def _choose(self, running: list[int]) -> Choice:
+    def _give_a_moment(self) -> None:
+        """Let jobs that are about to end do so: nobody needs to be asked about them."""
+        deadline = time.monotonic() + MOMENT
+        while self._running() and time.monotonic() < deadline:
+            self._host.wait_activity(MOMENT / 4)
+
+    def _choose(self, running: list[int]) -> Choice | None:
+        """Ask; None: what it was about has ended meanwhile."""
         choices = [choice for choice in CHOICES if choice is not HAND_OVER or link() is not None]
         answers = {choice.key: choice.text for choice in choices}
         offered = ", ".join(f"{text} ({key})" for key, text in answers.items())
         try:
-            key = self._prompt.ask(f"{_named(running)} here: {offered}?", answers)
+            question = f"{_named(running)} here: {offered}?"
+            key = self._prompt.ask(question, answers, moot=lambda: not self._running())
         except EOFError:
             if not terminal.alive():
                 # no Ctrl-D: the end of a terminal is read before its hang-up is told
                 raise terminal.Terminated(signal.SIGHUP) from None
             # Ctrl-D twice says clearly enough what is wanted
             return STOP
-        return next(choice for choice in CHOICES if choice.key == key)
+        return next((choice for choice in CHOICES if choice.key == key), None)
 
     def wait(self) -> bool:
         """Take nothing new and wait for what runs; Ctrl-C or Ctrl-D asks again."""
@@ -121,7 +134,7 @@ class Leaving:
             with terminal.interruptible():
                 while not self._host.join(0 if self._asks else LOOK):
                     self._prompt.show_notices()
-                    if self._asks and terminal.CTRL_D in terminal.key(LOOK):
+                    if self._asks and terminal.wants_to_stop(terminal.key(LOOK)):
                         return False
         except KeyboardInterrupt:
             return False

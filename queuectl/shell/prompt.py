@@ -43,6 +43,8 @@ PROMPT, NARROW_PROMPT = "queuectl> ", "> "
 NARROW = 40
 #: rows kept for the menu below the prompt, and the share of a low terminal
 MENU_ROWS, MENU_SHARE = 8, 3
+#: seconds between two looks whether a question is still one
+MOOT = 0.1
 _MORE = "the job's JSON goes on until its braces close; Ctrl-C drops it"
 
 
@@ -143,18 +145,38 @@ class Prompt:
         self.pasted, self._rest = [], ""
         return dropped
 
-    def ask(self, question: str, answers: Mapping[str, str]) -> str:
-        """Return the key of the chosen answer. Raises KeyboardInterrupt and EOFError."""
+    def ask(
+        self,
+        question: str,
+        answers: Mapping[str, str],
+        *,
+        moot: Callable[[], bool] | None = None,
+    ) -> str:
+        """Return the key of the chosen answer, '' once `moot` says that there is nothing to ask.
+
+        Raises KeyboardInterrupt and EOFError.
+        """
         from prompt_toolkit.key_binding import KeyBindings
 
         keys = KeyBindings()
         for answer in answers:
             keys.add(answer)(lambda event, answer=answer: event.app.exit(result=answer))
         session = self._new_session(message=[("class:question", f"{question} ")], key_bindings=keys)
+
+        async def withdraw() -> None:
+            while moot is not None and not moot():
+                await asyncio.sleep(MOOT)
+            if not session.app.is_done:
+                session.app.exit(result="")
+
+        def watch() -> None:
+            session.app.create_background_task(withdraw())
+
+        watched = moot is not None and not terminal.is_dumb()
         while True:
-            answer = session.prompt().strip().lower()
-            if answer in answers:
-                return answer
+            answer = session.prompt(pre_run=watch if watched else None).strip().lower()
+            if answer in answers or (moot is not None and moot()):
+                return answer if answer in answers else ""
             self.show(
                 [
                     ("class:note", "; ".join(f"{key}: {text}" for key, text in answers.items())),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Modes = list[Any]
 
 _STDIN, _STDOUT = 0, 1
-CTRL_D = b"\x04"
+_CTRL_C, _CTRL_D = b"\x03", b"\x04"
 
 
 class Terminated(SystemExit):
@@ -223,6 +223,11 @@ def key(seconds: float) -> bytes:
     """Return what is typed within some time, empty when nothing is. For quiet terminals."""
     ready, _, _ = select.select([_STDIN], [], [], seconds)
     return os.read(_STDIN, 64) if ready else b""
+
+
+def wants_to_stop(typed: bytes) -> bool:
+    """Whether Ctrl-D is among what was typed, or a Ctrl-C that came before it was a signal."""
+    return _CTRL_C in typed or _CTRL_D in typed
 
 
 def write(pieces: Iterator[tuple[int, bytes]], *, live: bool = False) -> None:

@@ -136,6 +136,16 @@ def test_leaving_waits_for_a_running_job(shell: Shell) -> None:
     assert states(shell) == {1: "completed"}
 
 
+def test_the_question_goes_away_with_the_job_it_is_about(shell: Shell) -> None:
+    shell.run("worker start")
+    shell.run("enqueue sleep 1")
+    shell.wait_for(lambda: shell.toolbar.startswith("1 processing"), "a running job")
+    shell.type(CTRL_D)
+    shell.see("Job 1 runs here")
+    assert shell.exit_status() == 0
+    assert states(shell) == {1: "completed"}
+
+
 def test_leaving_stops_a_running_job_and_hands_it_back(shell: Shell) -> None:
     shell.run("worker start")
     shell.run("enqueue sleep 60")
@@ -328,6 +338,8 @@ def test_a_dumb_terminal_will_do(tmp_path: Path) -> None:
         shell.see("1 worker")
         shell.type("enqueue echo hi" + ENTER)
         shell.see("job 1 enqueued: echo hi")
+        shell.type("wait 1" + ENTER)
+        shell.see("completed")
         shell.type("exit" + ENTER)
         assert shell.exit_status() == 0
         assert b"\x1b" not in shell.written
