@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.completion import Completer
     from prompt_toolkit.filters import Filter
     from prompt_toolkit.key_binding import KeyPressEvent
@@ -44,6 +45,26 @@ def unfinished_json(grammar: Grammar, text_of: Callable[[], str]) -> Filter:
     return Condition(goes_on)
 
 
+def complete(buffer: Buffer, completer: Completer) -> None:
+    """Complete: the only word, or what all have in common, at once; else go through the menu."""
+    state = buffer.complete_state
+    if state is not None and len(state.completions) > 1:
+        buffer.complete_next()
+        return
+    # looked up here, not by the buffer, which drops a request while it completes what was typed
+    why = TYPED
+    offers = list(completer.get_completions(buffer.document, why))
+    if not offers:
+        why = ASKED
+        offers = list(completer.get_completions(buffer.document, why))
+    if len(offers) == 1:
+        buffer.apply_completion(offers[0])
+    elif state is None:
+        common = get_common_complete_suffix(buffer.document, offers)
+        buffer.insert_text(common, fire_event=False)
+        buffer.start_completion(complete_event=why)
+
+
 def bindings(
     grammar: Grammar, completer: Completer, run_later: Callable[[Sequence[str], str], None]
 ) -> KeyBindings:
@@ -58,24 +79,7 @@ def bindings(
 
     @keys.add("tab", filter=in_line)
     def _complete(event: KeyPressEvent) -> None:
-        """Complete: the only word, or what all have in common, at once; else go through the menu."""
-        buffer = event.current_buffer
-        state = buffer.complete_state
-        if state is not None and len(state.completions) > 1:
-            buffer.complete_next()
-            return
-        # looked up here, not by the buffer, which drops a request while it completes what was typed
-        why = TYPED
-        offers = list(completer.get_completions(buffer.document, why))
-        if not offers:
-            why = ASKED
-            offers = list(completer.get_completions(buffer.document, why))
-        if len(offers) == 1:
-            buffer.apply_completion(offers[0])
-        elif state is None:
-            common = get_common_complete_suffix(buffer.document, offers)
-            buffer.insert_text(common, fire_event=False)
-            buffer.start_completion(complete_event=why)
+        complete(event.current_buffer, completer)
 
     @keys.add("c-z")
     def _suspend(event: KeyPressEvent) -> None:  # noqa: ARG001

@@ -164,7 +164,7 @@ class Prompt:
         session = self._new_session(message=[("class:question", f"{question} ")], key_bindings=keys)
 
         async def withdraw() -> None:
-            while moot is not None and not moot():
+            while moot is not None and not moot():  # noqa: ASYNC110 (threads end it, not this loop)
                 await asyncio.sleep(MOOT)
             if not session.app.is_done:
                 session.app.exit(result="")

@@ -338,8 +338,7 @@ def test_a_dumb_terminal_will_do(tmp_path: Path) -> None:
         shell.see("1 worker")
         shell.type("enqueue echo hi" + ENTER)
         shell.see("job 1 enqueued: echo hi")
-        shell.type("wait 1" + ENTER)
-        shell.see("completed")
+        shell.queuectl("wait", "1")
         shell.type("exit" + ENTER)
         assert shell.exit_status() == 0
         assert b"\x1b" not in shell.written
