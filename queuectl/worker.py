@@ -31,8 +31,8 @@ from queuectl.process import (
     run,
 )
 from queuectl.pump import Events, Pump
-from queuectl.record import Record
 from queuectl.registration import Registration
+from queuectl.threads import Running, Worker
 from queuectl.wishes import EarlyWishes, grant
 
 TYPE_CHECKING = False
@@ -52,32 +52,6 @@ if TYPE_CHECKING:
 SWITCH_INTERVAL = 0.0005
 #: seconds that a worker waits when it could not write down what it is about to start
 NO_RECORD_PAUSE = 1.0
-
-
-class Running(Record):
-    """A job that a worker of this process runs."""
-
-    claim: Claim
-    #: None while it is being started
-    started_at: int | None
-    control: Control
-    worker: Worker
-
-
-class Worker:
-    """One thread. `leaving` makes it end before it would start another job."""
-
-    def __init__(self, host: WorkerHost, slot: int, queues: tuple[str, ...]) -> None:
-        self.slot = slot
-        self.queues = queues
-        self.leaving = False
-        self._host = host
-        self.thread = threading.Thread(target=self._work, name=f"worker-{slot}", daemon=True)
-
-    def _work(self) -> None:
-        while (claim := self._host.queue.take(self.queues, lambda: self.leaving)) is not None:
-            self._host.run(self, claim)
-        self._host.left(self)
 
 
 class WorkerHost(Events):

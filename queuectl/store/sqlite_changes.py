@@ -325,12 +325,6 @@ class SqliteChanges(SqliteClaims):
             ahead += self.rows(SQL["ahead_of"], values)[0][0]
         return ahead
 
-    def _facts_of(self, job_id: int) -> Sequence[Any] | None:
-        if not 0 < job_id < 2**63:
-            return None
-        row: Sequence[Any] | None = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
-        return row
-
 
 def _without_none(pairs: Mapping[str, str | None]) -> dict[str, str]:
     return {name: text for name, text in pairs.items() if text is not None}

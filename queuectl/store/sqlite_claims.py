@@ -142,7 +142,7 @@ class SqliteClaims(SqliteReads):
             return [self._start(start) for start in starts]
 
     def _start(self, start: Start) -> bool:
-        row = self.writer.execute(SQL["facts"], (start.job_id,)).fetchone()
+        row = self._facts_of(start.job_id)
         if row is None or row[3] != start.token or row[0] is None:
             return False
         queue, state, due_at, host = row[0], row[1], row[8], row[12]
@@ -177,7 +177,7 @@ class SqliteClaims(SqliteReads):
     def _settle(self, settlement: Settlement, ended: set[str]) -> Settled:
         """Settle one; add its queue to `ended` if that ended a job for good."""
         job_id, token, run, outcome = settlement
-        row = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
+        row = self._facts_of(job_id)
         if row is None or row[3] != token:
             return Settled(job_id, None)
         now = self.now()
@@ -279,7 +279,7 @@ class SqliteClaims(SqliteReads):
         released = 0
         with self.transaction():
             for job_id, token in claims:
-                row = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
+                row = self._facts_of(job_id)
                 if row is None or row[3] != token:
                     continue
                 now = self.now()
@@ -299,7 +299,7 @@ class SqliteClaims(SqliteReads):
         settled = []
         with self.transaction():
             for job_id, token in claims:
-                row = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
+                row = self._facts_of(job_id)
                 if row is None or row[3] != token:
                     settled.append(Settled(job_id, None))
                     continue
@@ -315,6 +315,12 @@ class SqliteClaims(SqliteReads):
     def held_by(self, host_id: str) -> list[Held]:
         """Return every claim that a host holds."""
         return [Held(*row) for row in self.rows(SQL["held_by"], (host_id,))]
+
+    def _facts_of(self, job_id: int) -> Sequence[Any] | None:
+        if not 0 < job_id < 2**63:
+            return None
+        row: Sequence[Any] | None = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
+        return row
 
     @property
     def _limited(self) -> frozenset[str]:

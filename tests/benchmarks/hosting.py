@@ -22,7 +22,7 @@ from queuectl.worker import WorkerHost
 if TYPE_CHECKING:
     from queuectl.job import Claim
     from queuectl.store.base import Settled, Settlement, Store
-    from queuectl.worker import Worker
+    from queuectl.threads import Worker
 
 #: seconds after which a drain is given up
 PATIENCE = 600

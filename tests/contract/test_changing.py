@@ -234,6 +234,14 @@ def test_edit_refuses_a_taken_name(store: Store) -> None:
     assert store.edit(1, {"name": "n"}).done
 
 
+def test_edit_may_give_the_name_of_a_job_that_has_ended(store: Store) -> None:
+    """It stands in nobody's way."""
+    put(store, name="n")
+    run_one(store)
+    assert store.edit(put(store), {"name": "n"}).done
+    assert store.id_of_name("n") == 2
+
+
 def test_edit_refuses_an_unknown_queue(store: Store) -> None:
     """With a suggestion."""
     job_id = put(store)
@@ -323,6 +331,7 @@ def test_moving_is_refused_for_what_does_not_wait(store: Store) -> None:
     assert [(answer.job_id, answer.done) for answer in answers] == [
         (1, False), (2, False), (4, True),
     ]  # fmt: skip
+    assert [answer.why for answer in answers] == ["is completed", "is running", ""]
     assert claim_all(store) == [4, 3]
 
 

@@ -439,3 +439,20 @@ def test_deliveries_bury_a_job_that_only_ever_fails_after_losses(
     assert (job.deliveries, job.attempts) == (5, 1)
     assert job.reason == "exit 3 (claimed 5 times without an end)"
     assert job.finished_at == clock.now
+
+
+@pytest.mark.parametrize("job_id", [0, -1, 999, 2**63, 2**70])
+def test_a_word_about_an_id_that_no_job_has_is_refused(store: Store, job_id: int) -> None:
+    """Also one that no integer column could hold; the others of the batch are heard."""
+    put(store)
+    claim = claim_one(store)
+    assert store.start([Start(job_id, "t", 1, 0)]) == [False]
+    assert store.release([(job_id, "t")]) == 0
+    assert store.lose([(job_id, "t")]) == [Settled(job_id, None)]
+    settled = store.settle(
+        [
+            Settlement(job_id, "t", 1, EXIT_0),
+            Settlement(claim.job_id, claim.token, claim.run, EXIT_0),
+        ]
+    )
+    assert settled == [Settled(job_id, None), Settled(claim.job_id, COMPLETED)]

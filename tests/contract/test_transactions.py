@@ -252,6 +252,23 @@ def test_other_threads_read_only_what_has_been_committed(engine: Engine) -> None
     assert seen[1] == (1, store.get(2), 2)
 
 
+def test_a_thread_reads_what_its_own_transaction_wrote(engine: Engine) -> None:
+    """Whichever thread it is: a host writes from another one than the one that opened the store."""
+    store = engine.open()
+    seen: list[object] = []
+
+    def write() -> None:
+        with store.transaction():
+            job_id = put(store, env={"A": "1"})
+            seen.append((job_of(store, job_id).env, store.counts()[PENDING]))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    writer.join()
+    assert seen == [({"A": "1"}, 1)]
+    assert store.counts()[PENDING] == 1
+
+
 def test_a_start_and_its_settle_may_be_one_group(store: Store) -> None:
     """With the claims that follow."""
     put_many(store, 2)
