@@ -74,6 +74,8 @@ class Prompt:
         self.ready: Callable[[], None] | None = None
         self._faults: list[Exception] = []
         self._end: BaseException | None = None
+        #: the prompt that is being edited
+        self._reading: PromptSession[str] | None = None
         self._completer = ShellCompleter(grammar, known, lambda: context.cwd)
         self._goes_on = unfinished_json(grammar, lambda: self.text)
         self._streams = (keys, output)
@@ -116,12 +118,19 @@ class Prompt:
         before_run = None if terminal.is_dumb() else self._attend
         if before_run is None:
             self._say_ready()
-        line = self._session.prompt(
-            default=rest, pre_run=before_run, set_exception_handler=before_run is None
+        return self._read(
+            self._session, default=rest, pre_run=before_run, set_exception_handler=not before_run
         )
-        if self._end is not None:
-            raise self._end
-        return line
+
+    def _read(self, session: PromptSession[str], **options: Any) -> str:
+        """Prompt; raises what `end` was given meanwhile, whatever else may have come of it."""
+        self._reading = session
+        try:
+            return session.prompt(**options)
+        finally:
+            self._reading = None
+            if self._end is not None:
+                raise self._end
 
     def faults(self) -> list[Exception]:
         """Return what went wrong while a line was edited, each once."""
@@ -163,20 +172,18 @@ class Prompt:
             keys.add(answer)(lambda event, answer=answer: event.app.exit(result=answer))
         session = self._new_session(message=[("class:question", f"{question} ")], key_bindings=keys)
 
-        async def withdraw() -> None:
-            while moot is not None and not moot():  # noqa: ASYNC110 (threads end it, not this loop)
-                await asyncio.sleep(MOOT)
-            if not session.app.is_done:
-                session.app.exit(result="")
-
         def watch() -> None:
-            session.app.create_background_task(withdraw())
+            self._leave_if_ended(session)
+            if moot is not None:
+                session.app.create_background_task(_withdraw(session, moot))
 
-        watched = moot is not None and not terminal.is_dumb()
         while True:
-            answer = session.prompt(pre_run=watch if watched else None).strip().lower()
-            if answer in answers or (moot is not None and moot()):
-                return answer if answer in answers else ""
+            typed = self._read(session, pre_run=None if terminal.is_dumb() else watch)
+            answer = typed.strip().lower()
+            if answer in answers:
+                return answer
+            if moot is not None and moot():
+                return ""
             self.show(
                 [
                     ("class:note", "; ".join(f"{key}: {text}" for key, text in answers.items())),
@@ -200,19 +207,23 @@ class Prompt:
         self.show(fragments(self._notices.take()))
 
     def end(self, error: BaseException) -> None:
-        """Make a prompt that is being edited raise this; between prompts raise it at once."""
-        app = self._session.app
-        loop = app.loop
-        if not app.is_running or loop is None:
+        """Make a prompt that is being edited raise this; between prompts raise it at once.
+
+        For the main thread's signal handlers. An exception out of nowhere would leave the prompt's
+        event loop waiting for tasks that never end.
+        """
+        session = self._reading
+        if session is None or terminal.is_dumb():
             raise error
-        # it may be ending just now with a line, which nobody is to run then
         self._end = error
+        loop = session.app.loop
+        if loop is not None:
+            # else it begins just now, and looks itself
+            loop.call_soon_threadsafe(self._leave_if_ended, session)
 
-        def leave() -> None:
-            if app.is_running and not app.is_done:
-                app.exit(exception=error)
-
-        loop.call_soon_threadsafe(leave)
+    def _leave_if_ended(self, session: PromptSession[str]) -> None:
+        if self._end is not None and session.app.is_running and not session.app.is_done:
+            session.app.exit(exception=self._end)
 
     # ---- while a line is edited ---------------------------------------------------------------
 
@@ -230,6 +241,7 @@ class Prompt:
     def _attend(self) -> None:
         """Begin to show news; runs on the event loop of the prompt, which ends it."""
         asyncio.get_running_loop().set_exception_handler(self._remember)
+        self._leave_if_ended(self._session)
         self._bell = asyncio.Event()
         self._session.app.create_background_task(self._show_news(self._bell))
 
@@ -309,3 +321,11 @@ class Prompt:
             self._session.output.get_size().columns,
             hint,
         )
+
+
+async def _withdraw(session: PromptSession[str], moot: Callable[[], bool]) -> None:
+    """End a question without an answer when it is none any more."""
+    while not moot():  # noqa: ASYNC110 (it is threads that end it)
+        await asyncio.sleep(MOOT)
+    if not session.app.is_done:
+        session.app.exit(result="")
