@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: seconds after which a screen that has not come will not come
-DEADLINE = 15.0
+DEADLINE = 30.0
 ENTER, TAB, CTRL_C, CTRL_D, CTRL_R, UP = "\r", "\t", "\x03", "\x04", "\x12", "\x1b[A"
 _ROOT = os.path.dirname(os.path.dirname(queuectl.__file__))
 #: makes the terminal on its standard input the controlling one, as a login does
