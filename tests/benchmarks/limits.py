@@ -2,7 +2,7 @@
 
 5,000 jobs `true` spread over 1,000 queues whose limits lie above the 2 workers, against as many
 jobs in one queue without a limit. Goal: >= 0.85 x its rate. `limits one` is a queue with limit 1,
-against `xargs -P1 -n1 true`. Goal: >= 0.4 x its rate.
+against `xargs -P1 -I{} true`. Goal: >= 0.4 x its rate.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _one(bench: Bench) -> Line:
     limited = bench.file([_job("one")] * jobs)
     theirs, ours = in_turn(
         bench.pick(quick=1, normal=5),
-        lambda: run(["xargs", "-P1", "-n1", "true"], stdin=plain).seconds,
+        lambda: run(["xargs", "-P1", "-I{}", "true"], stdin=plain).seconds,
         lambda: _drained_limited(bench, limited, {"one": 1}, jobs),
     )
     figures = f"{rate(jobs, ours)} beside xargs -P1 {rate(jobs, theirs)}"
