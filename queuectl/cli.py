@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from queuectl.commands.context import Context
+    from queuectl.commands.progress import Progress
     from queuectl.commands.result import Result
     from queuectl.script import Line
     from queuectl.store.base import Store
 
-#: seconds between two reports of progress
-PROGRESS_EVERY = 0.1
 #: what a shell reports for a process that SIGPIPE ended
 EXIT_PIPE = 128 + 13
 
@@ -34,7 +33,11 @@ usage: queuectl [--store URL] [--json] [COMMAND …]
 
 Without a command: an interactive shell on a terminal, else a script on standard input.
 
-  --store URL   where the jobs live: sqlite:///absolute/path, or a path (QUEUECTL_STORE)
+  --store URL   where the jobs live: a path, sqlite:///absolute/path, postgresql://host/database
+                or http://host:port of a `serve` (QUEUECTL_STORE)
+  --token-file FILE
+                what to show a `serve` (QUEUECTL_TOKEN_FILE)
+  --schema NAME the schema of a PostgreSQL store; queuectl by default (QUEUECTL_SCHEMA)
   --json        print one JSON document for each command
   -c LINE       run a line; may be repeated, and hold several lines
   --keep-going  go on after a line that fails
@@ -48,6 +51,8 @@ class Options(Record):
 
     words: tuple[str, ...] = ()
     store: str | None = None
+    schema: str | None = None
+    token_file: str | None = None
     json: bool = False
     lines: tuple[str, ...] = ()
     keep_going: bool = False
@@ -120,7 +125,7 @@ def read_options(argv: Sequence[str]) -> Options:
     while words and words[0].startswith("-") and len(words[0]) > 1:
         word = words.pop(0)
         name, equals, value = word.partition("=")
-        if name in ("--store", "-c"):
+        if name in ("--store", "--schema", "--token-file", "-c"):
             if not equals:
                 if not words:
                     raise UsageError(f"{name} needs a value")
@@ -136,7 +141,10 @@ def read_options(argv: Sequence[str]) -> Options:
         else:
             from queuectl.errors import did_you_mean
 
-            known = ("--store", "--json", "-c", "--keep-going", "--version", "--help")
+            known = (
+                "--store", "--schema", "--token-file", "--json", "-c", "--keep-going", "--version",
+                "--help",
+            )  # fmt: skip
             raise UsageError(
                 f"no flag {name}{did_you_mean(name, known)}; flags of a command follow it"
             )
@@ -144,8 +152,9 @@ def read_options(argv: Sequence[str]) -> Options:
         raise UsageError(f"-c and a command: put {' '.join(words)!r} in a -c of its own")
     wants = "version" if "--version" in flags else "help" if "--help" in flags else ""
     return Options(
-        tuple(words), values.get("--store"), "--json" in flags, tuple(lines),
-        "--keep-going" in flags, wants,
+        tuple(words), values.get("--store"), values.get("--schema"),
+        values.get("--token-file"), "--json" in flags,
+        tuple(lines), "--keep-going" in flags, wants,
     )  # fmt: skip
 
 
@@ -177,7 +186,7 @@ def _shell(options: Options) -> int:
     front.split(lambda: _recover(options))
     from queuectl.shell import run
 
-    return int(run(lambda: _open(options), json=options.json))
+    return int(run(lambda: _open(options), url=lambda: _url(options), json=options.json))
 
 
 def _recover(options: Options) -> None:
@@ -191,7 +200,26 @@ def _recover(options: Options) -> None:
         store.close()
 
 
+def _guard(options: Options) -> None:
+    """Put a front above workers in the foreground whose store others share: it is their guardian."""
+    url = options.store or os.environ.get("QUEUECTL_STORE") or ""
+    if options.words[:2] != ("worker", "start") or "--detach" in options.words:
+        return
+    if url.startswith(("postgresql:", "postgres:", "http:", "https:")):
+        import signal
+
+        from queuectl import front, handover
+
+        if handover.link() is not None:
+            return
+        # before anything heavy is imported
+        front.split(lambda: _recover(options), foreground=True)
+        # when the front stands still for the shell above, jobs and leases go on
+        signal.signal(signal.SIGTSTP, lambda *_: None)
+
+
 def _one_shot(options: Options) -> int:
+    _guard(options)
     from queuectl.commands import GRAMMAR
     from queuectl.commands.result import parts
 
@@ -279,6 +307,7 @@ def make_context(options: Options, *, mode: str, stdin_free: bool) -> Context:
     return Context(
         lambda: _open(options),
         environ=os.environ,
+        url=lambda: _url(options),
         mode=mode,
         screen=screen,
         stdin=sys.stdin.buffer if stdin_free and sys.stdin is not None else None,
@@ -291,33 +320,54 @@ class _Progress:
     """Rewrites one line on the terminal with how much has been done."""
 
     def __init__(self) -> None:
-        self._told = 0.0
+        self._progress: Progress | None = None
 
     def __call__(self, done: int, of: int) -> None:
-        import time
+        if self._progress is None:
+            from queuectl.commands.progress import Progress
 
-        now = time.monotonic()
-        if done >= of > 0:
-            sys.stderr.write("\r\x1b[K")
-        elif now - self._told > PROGRESS_EVERY:
-            self._told = now
-            much = f"{done:,} of about {of:,} jobs" if of else f"{done:,} jobs"
-            sys.stderr.write(f"\r\x1b[K{much}")
-        sys.stderr.flush()
+            self._progress = Progress()
+        line = self._progress.line(done, of)
+        if line is not None:
+            sys.stderr.write(f"\r\x1b[K{line}")
+            sys.stderr.flush()
 
 
 def _open(options: Options) -> Store:
     from queuectl.settings import from_environment
     from queuectl.store import open_store
 
+    return open_store(_url(options), local_settings=from_environment(os.environ))
+
+
+def _url(options: Options) -> str:
+    """Return the store's URL as it was given, secrets and all. Raises UsageError."""
     if options.store is not None and not options.store.strip():
         raise UsageError("--store is empty: a store is sqlite:///absolute/path or memory:")
+    if options.token_file is not None:
+        # for hosts in the background, too
+        os.environ["QUEUECTL_TOKEN_FILE"] = os.path.abspath(options.token_file)
     url = options.store or os.environ.get("QUEUECTL_STORE")
     if not url:
         from queuectl.paths import default_url
 
         url = default_url(os.environ)
-    return open_store(url, local_settings=from_environment(os.environ))
+    elif url.startswith(("./", "../", "~")):
+        # the same one from every directory
+        url = os.path.abspath(os.path.expanduser(url))
+    return _with_schema(url, options.schema)
+
+
+def _with_schema(url: str, given: str | None) -> str:
+    """Return the URL with the schema of the flag or QUEUECTL_SCHEMA, where it names none."""
+    schema = given or os.environ.get("QUEUECTL_SCHEMA")
+    if not url.startswith(("postgresql:", "postgres:")):
+        if given:
+            raise UsageError("--schema: only a postgresql:// store has schemas")
+        return url
+    if not schema or ("schema=" in url and not given):
+        return url
+    return f"{url}{'&' if '?' in url else '?'}schema={schema}"
 
 
 def _ask(question: str) -> bool:

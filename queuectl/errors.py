@@ -64,6 +64,22 @@ class NameTaken(Refused):
     """the name {name!r} is taken by job {job}, which is not finished"""
 
 
+class IdTaken(Refused):
+    """there is a job {job} already: import into a store without it"""
+
+
+class ClaimOver(Refused):
+    """the claim on job {job} is over: its lease ended, or it was settled or released"""
+
+
+class DependencyCycle(UsageError):
+    """jobs cannot wait for each other: {cycle}"""
+
+
+class NoSuchSchedule(NotFound):
+    """no schedule {schedule!r}{hint}"""
+
+
 class WaitFailed(QueuectlError):
     """a job that was waited for did not complete"""
 
@@ -99,11 +115,20 @@ class Interrupted(QueuectlError):
 
 
 def nearest(word: str, known: object) -> str | None:
-    """Return the known word closest to `word`, or None if none is near (difflib's ratio, 0.6)."""
+    """Return the known word closest to `word`, or None if none is near (difflib's ratio, 0.6).
+
+    What other queues call by that word comes before what is only spelled alike.
+    """
     import difflib
 
-    found = difflib.get_close_matches(word, list(known), n=1)  # type: ignore[call-overload]
-    return str(found[0]) if found else None
+    from queuectl.otherwords import ours
+
+    words: list[str] = list(known)  # type: ignore[call-overload]
+    meant = None if word in words else ours(word, frozenset(words))
+    if meant is not None:
+        return meant
+    found = difflib.get_close_matches(word, words, n=1)
+    return found[0] if found else None
 
 
 def did_you_mean(word: str, known: object) -> str:

@@ -2,8 +2,9 @@
 
 `split` forks it off before anything heavy is imported. It is a subreaper: what the host's jobs
 started becomes its child when the host is gone, so it can be found and ended, and the host's claims
-go back at once. At a terminal it is what the user's shell waits for: it stands still and goes on as
-that shell says, and hands on SIGTERM and SIGHUP.
+go back at once. It is the guardian of a host with a lease: should the host stand still past it, its
+jobs end before others may run them. At a terminal it is what the user's shell waits for: it stands
+still and goes on as that shell says, and hands on SIGTERM and SIGHUP.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ GRACE = 1000
 PATIENCE = 0.5
 #: seconds to wait before each further try to give a dead host's claims back
 RETRIES = (0.1, 0.4, 1.0, 3.0)
+#: seconds between looks at the clock, while a host has a lease: waiting does not count the time that
+#: the machine sleeps
+LOOK = 1.0
 _HANDED_ON = (signal.SIGTERM, signal.SIGHUP)
 _HEEDED = (*_HANDED_ON, signal.SIGCHLD, signal.SIGTSTP)
 #: the keyboard's, which the host in the same group gets itself
@@ -38,11 +42,12 @@ _IGNORED = (signal.SIGINT, signal.SIGQUIT)
 _WANTS_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 
 
-def split(recover: Callable[[], None]) -> None:
+def split(recover: Callable[[], None], *, foreground: bool = False) -> None:
     """Fork. Returns in the host, whose parent is the front then; the front never returns.
 
     `recover` gives the claims of dead hosts back; the front calls it when its host has died with
-    some. Call while there is one thread. Where no process can be had there is no front.
+    some. `foreground`: the host keeps the streams of this process, and is no shell. Call while there
+    is one thread. Where no process can be had there is no front.
     """
     # no signal may come to either before it is ready for it
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HEEDED, *_IGNORED))
@@ -59,7 +64,7 @@ def split(recover: Callable[[], None]) -> None:
     os.close(from_host)
     os.close(to_host)
     if pid == 0:
-        handover.join(from_front, to_front)
+        handover.join(from_front, to_front, foreground=foreground)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
@@ -83,6 +88,10 @@ class _Front:
         self._said = b""
         #: the host's file; it is removed when the host ends as it should
         self._file: bytes | None = None
+        #: when its jobs must have ended, ns since boot; None: it has no lease
+        self._lease: int | None = None
+        #: tokens of jobs that may go on even then
+        self._spared: set[str] = set()
         #: exit status, once it is known
         self._status: int | None = None
 
@@ -96,13 +105,33 @@ class _Front:
         poll.register(self._reader, select.POLLIN)
         self._look_at_children()
         while self._status is None:
-            for descriptor, _ in poll.poll():
+            ready = poll.poll(self._patience())
+            if not ready:
+                # not before all that it said is heard
+                self._guard()
+            for descriptor, _ in ready:
                 if descriptor == self._reader:
                     if not self._listen():
                         poll.unregister(self._reader)
                 else:
                     self._heed(os.read(wake, 64))
         return self._status
+
+    def _patience(self) -> float | None:
+        """Return the milliseconds until the next look at the clock; None while there is no lease."""
+        if self._lease is None:
+            return None
+        left = (self._lease - _boot_clock()) / 1e6
+        return min(LOOK * 1000, left + 1) if left > 0 else LOOK * 1000
+
+    def _guard(self) -> None:
+        """End the host's jobs when it has let its lease run out: it stands still."""
+        if self._lease is None or self._file is None or _boot_clock() < self._lease:
+            return
+        try:
+            end_overdue(os.fsdecode(self._file), self._spared)
+        except Exception:  # noqa: BLE001, S110 (the next look must come)
+            pass
 
     def _take_signals(self) -> int:
         """Return a descriptor on which the numbers of signals arrive."""
@@ -141,6 +170,10 @@ class _Front:
         for line in lines:
             if line.startswith(handover.FILE):
                 self._file = line.removeprefix(handover.FILE)
+            elif line.startswith(handover.LEASE):
+                self._lease = int(line.removeprefix(handover.LEASE))
+            elif line.startswith(handover.SPARE):
+                self._spared.add(line.removeprefix(handover.SPARE).decode())
             elif line == handover.STAND_STILL:
                 self._stand_still(signal.SIGTSTP)
             elif line == handover.ALONE:
@@ -237,6 +270,34 @@ def end_left(path: str) -> int:
     """
     running = _running_tokens(path)
     return end_all(lambda: _left(running), GRACE)
+
+
+def end_overdue(path: str, spared: set[str]) -> int:
+    """End what a host runs that lives, but stands still, without grace; return their number.
+
+    `path` is its host file; attempts whose token is in `spared` go on, and the rest of that set
+    is forgotten.
+    """
+    from queuectl.hostfile import EXITED, OtherHost
+    from queuectl.proctree import end_survivors, pid_start
+
+    if not os.path.exists(path):
+        return 0
+    with OtherHost(path) as other:
+        slots = [slot for slot in other.slots() if slot.phase != EXITED]
+    spared &= {slot.token for slot in slots}
+    ended = 0
+    for slot in slots:
+        if slot.token not in spared:
+            start = pid_start(slot.pid) if slot.pid else 0
+            # a number that is another process's by now does not count
+            ended += end_survivors(slot.token, slot.pid, start if start <= slot.born_by else 0, 0)
+    return ended
+
+
+def _boot_clock() -> int:
+    # queuectl.hostfile has it too, and imports much that a front does without
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _running_tokens(path: str) -> frozenset[str] | None:

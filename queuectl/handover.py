@@ -7,6 +7,7 @@ join them; when either process is gone the other reads the end of a pipe.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 
@@ -14,9 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: what a host tells its front, a line each: where its host file is; to stand still until the shell
-#: above wants it to go on; to end because the host goes on alone, by choice or after a hang-up
-FILE, STAND_STILL, ALONE, HUNG_UP = b"file ", b"stand still", b"alone", b"hung up"
+#: what a host tells its front, a line each: where its host file is; when its jobs must have ended
+#: unless it says so again (ns since boot); the token of one that may go on even then; to stand
+#: still until the shell above wants it to go on; to end because the host goes on alone, by choice
+#: or after a hang-up
+FILE, LEASE, SPARE = b"file ", b"lease ", b"spare "
+STAND_STILL, ALONE, HUNG_UP = b"stand still", b"alone", b"hung up"
 #: what a front tells its host, a byte each: that it is to stand still; that it goes on
 STOPPING, GOING_ON = b"s", b"c"
 #: logs of hosts that are kept
@@ -33,10 +37,29 @@ class Link:
         self._asked = False
         #: whether the front is there
         self.lives = True
+        #: whether this process is to keep its streams and its terminal
+        self.foreground = False
 
     def announce(self, path: str) -> None:
         """Say which file the front finds this host's running jobs in when this process is gone."""
         self._tell(FILE + os.fsencode(path))
+
+    def lease(self, ends: int) -> None:
+        """Say when this host's jobs must have ended, ns since boot, unless it is said again.
+
+        Never blocks: a front that stands still does not read.
+        """
+        self._say(LEASE + b"%d" % ends)
+
+    def spare(self, token: str) -> None:
+        """Say that a job may go on even then. Never blocks."""
+        self._say(SPARE + token.encode())
+
+    def _say(self, line: bytes) -> None:
+        poll = select.poll()
+        poll.register(self._writer, select.POLLOUT)
+        if poll.poll(0):
+            self._tell(line)
 
     def watch(self, gone: Callable[[], None]) -> None:
         """Call `gone` once when the front is gone, on a thread of its own."""
@@ -89,10 +112,16 @@ def link() -> Link | None:
     return _link
 
 
-def join(reader: int, writer: int) -> None:
-    """Remember the pipes to the front of this process."""
+def join(reader: int, writer: int, *, foreground: bool = False) -> None:
+    """Remember the pipes to the front of this process; `foreground`: it keeps its streams."""
     global _link
     _link = Link(reader, writer)
+    _link.foreground = foreground
+
+
+def is_detached() -> bool:
+    """Whether this process was started to go on without a terminal."""
+    return _link is not None and not _link.foreground
 
 
 def go_headless(local: str, host_id: str, word: bytes = b"") -> str:
@@ -128,7 +157,9 @@ def _nothing(*_: object) -> None:
 
 def log_path(local: str, host_id: str) -> str:
     """Return where a host without a terminal writes what it has to say."""
-    return f"{local}/logs/{host_id}.log"
+    from queuectl.paths import logs_directory
+
+    return f"{logs_directory(local, os.environ)}/{host_id}.log"
 
 
 def _open_log(path: str) -> int | None:

@@ -59,6 +59,29 @@ def may_follow(before: State, after: State) -> bool:
     return after in _NEXT[before]
 
 
+#: when a dependency is met: the other job completed; ended, however; is dead
+WHEN_COMPLETED, WHEN_ENDED, WHEN_FAILED = "completed", "ended", "failed"
+
+
+class After(Record):
+    """A dependency: not before another job has ended so."""
+
+    #: its id, or its name: of a job in the same `add`, else of one that the store has
+    on: int | str
+    #: WHEN_COMPLETED, WHEN_ENDED or WHEN_FAILED
+    when: str = WHEN_COMPLETED
+
+
+class Array(Record):
+    """A job's place in an array: jobs enqueued together that differ by a number."""
+
+    #: what the jobs of one array in one `add` have in common; its id is that of its first job
+    key: str
+    number: int
+    #: jobs of the array that may run at once; None is no limit
+    limit: int | None = None
+
+
 class NewJob(Record):
     """A job as it was asked for; what is None is decided by queue, store and default in turn."""
 
@@ -87,6 +110,16 @@ class NewJob(Record):
     paused: bool = False
     #: who asked, as user@host
     submitter: str = ""
+    #: the parameter it carries, where its queue has a command (see queuectl.template)
+    message: str | None = None
+    #: while a job of this key is not final, no other one of it is enqueued
+    unique: str | None = None
+    after: tuple[After, ...] = ()
+    array: Array | None = None
+    #: amounts of a host's resources that it takes while it runs; `slots` are workers, 1 if not said
+    needs: Mapping[str, int] = {}
+    #: the schedule that made it
+    schedule: str | None = None
 
 
 class Job(Record):
@@ -127,6 +160,17 @@ class Job(Record):
     #: the host that has claimed it, if one has
     host: str | None
     token: str | None
+    message: str | None = None
+    unique: str | None = None
+    #: id of the first job of the array it is of
+    array_id: int | None = None
+    array_index: int | None = None
+    needs: Mapping[str, int] = {}
+    schedule: str | None = None
+    #: dependencies that are not met yet
+    unmet: int = 0
+    #: jobs of its array that may run at once; None is no limit
+    array_limit: int | None = None
 
     @property
     def is_final(self) -> bool:
@@ -172,6 +216,10 @@ class Claim(Record):
     name: str | None = None
     #: instead of `stdin`: absolute path of a file to open at the start
     stdin_path: str | None = None
+    needs: Mapping[str, int] = {}
+    array_id: int | None = None
+    array_index: int | None = None
+    message: str | None = None
 
 
 #: kinds of ending

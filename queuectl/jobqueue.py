@@ -18,14 +18,17 @@ from concurrent.futures import Future
 
 from queuectl.errors import Refused
 from queuectl.record import Record
-from queuectl.store.base import Settlement, Start
+from queuectl.resources import Stock
+from queuectl.store.base import Room, Settlement, Start
+from queuectl.trays import Kind, slots_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeVar
 
     from queuectl.job import Claim, Outcome
+    from queuectl.resources import Resource, Share
     from queuectl.store.base import Store
 
     T = TypeVar("T")
@@ -51,30 +54,8 @@ class Batch(Record):
     wants: list[tuple[tuple[str, ...], int, int]]
     #: claims that nobody here will start soon
     returns: list[tuple[int, str]]
-
-
-class _Kind:
-    """The workers that take from the same queues, and their in-tray."""
-
-    def __init__(self) -> None:
-        self.tray: deque[Claim] = deque()
-        #: workers that wait for a claim
-        self.idle = 0
-        #: workers, those that are leaving not counted: without any, nothing is claimed or kept here
-        self.workers = 0
-        #: seconds a job takes, a moving average; what is claimed ahead goes by it
-        self.duration = 1.0
-        #: when a worker last took a claim
-        self.taken_at = 0.0
-        #: when the pump last put one in
-        self.filled_at = 0.0
-        #: the last claim found less than was wanted, and nothing has changed since
-        self.dry = False
-
-    @property
-    def hungry(self) -> int:
-        """How many workers wait for a claim that is not here yet."""
-        return max(0, min(self.idle, self.workers) - len(self.tray))
+    #: for each of `wants` what there is for jobs that need more than a worker
+    rooms: Sequence[Room] = ()
 
 
 class JobQueue:
@@ -83,12 +64,15 @@ class JobQueue:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._kinds: dict[tuple[str, ...], _Kind] = {}
+        self._kinds: dict[tuple[str, ...], Kind] = {}
         self._out: deque[Settlement] = deque()
         self._starts: dict[str, tuple[float, Start]] = {}
         self._requests: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
         #: claims to be given back
         self._returns: list[tuple[int, str]] = []
+        #: what this host has, and what its claims got of it, by token
+        self._stock = Stock()
+        self._shares: dict[str, Share] = {}
         #: settlements that cannot be written, each with the time of its next try
         self._aside: deque[tuple[float, Settlement]] = deque()
         self._closing = False
@@ -104,28 +88,48 @@ class JobQueue:
     def join_workers(self, queues: tuple[str, ...], workers: int) -> None:
         """Say that `workers` more (or fewer) workers take from these queues, and will go on so."""
         with self._lock:
-            self._kinds.setdefault(queues, _Kind()).workers += workers
+            kind = self._kinds.setdefault(queues, Kind())
+            kind.workers += workers
+            if workers > 0:
+                # jobs that need more slots than there were can be had now
+                kind.dry = False
+            self._ring()
+
+    def add_resources(self, more: Mapping[str, Resource]) -> None:
+        """Have more for jobs that need it, all of it or nothing. Raises UsageError."""
+        with self._lock:
+            self._stock.add(more)
+            self._moisten()
             self._ring()
 
     def take(self, queues: tuple[str, ...], leave: Callable[[], bool]) -> Claim | None:
         """Return the next claim to start; block until there is one. None: `leave` said so.
 
-        Call `stir` after what `leave` looks at has changed.
+        A claim that needs more slots is started when as many workers wait, and the others go on
+        waiting until it is reported. Call `stir` after what `leave` looks at has changed.
         """
         with self._lock:
             kind = self._kinds[queues]
             kind.idle += 1
             try:
                 while not leave():
-                    if kind.tray and not self._closing:
+                    if kind.can_start and not self._closing:
                         kind.taken_at = time.monotonic()
-                        return kind.tray.popleft()
-                    if not kind.dry or self._out:
+                        claim = kind.tray.popleft()
+                        if claim.needs:
+                            self._occupy(kind, claim)
+                        return claim
+                    if kind.hungry and (not kind.dry or self._out):
                         self._ring()
                     self._work.wait()
                 return None
             finally:
                 kind.idle -= 1
+
+    def share(self, claim: Claim) -> Share:
+        """Return what a claim that was taken got of this host's resources, until it is reported."""
+        with self._lock:
+            return self._shares.get(claim.token, {})
 
     def started(self, claim: Claim, started_at: int) -> None:
         """Report that a claim's process runs; written if it runs for longer than a pace."""
@@ -146,6 +150,8 @@ class JobQueue:
                 kind.duration += 0.4 * (seconds - kind.duration)
             self._starts.pop(claim.token, None)
             self._out.append(settlement)
+            if claim.needs:
+                self._vacate(kind, claim)
             self._ring(0 if kind.hungry else self._committed_at + PACE)
 
     def stir(self) -> None:
@@ -178,6 +184,16 @@ class JobQueue:
         with self._lock:
             claims = sum(len(kind.tray) for kind in self._kinds.values())
             return claims, len(self._out) + len(self._aside)
+
+    def set_apart(self) -> int:
+        """Return how many outcomes the store refuses to write; they are tried again."""
+        with self._lock:
+            return len(self._aside)
+
+    def resources(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return how much of each resource is free, and how much there is."""
+        with self._lock:
+            return self._stock.free, self._stock.total
 
     def hand_back(self) -> None:
         """Give every claim back that no worker has taken."""
@@ -239,8 +255,7 @@ class JobQueue:
     def changed(self) -> None:
         """Something may have become eligible: claims are worth a try again."""
         with self._lock:
-            for kind in self._kinds.values():
-                kind.dry = False
+            self._moisten()
 
     def is_dry(self) -> bool:
         """Whether workers wait for work that the store does not have."""
@@ -264,7 +279,8 @@ class JobQueue:
             self._hand_back_stale(now)
             returns, self._returns = self._returns, []
             wants = [] if self._closing else self._wants()
-        return Batch(requests, settlements, starts, wants, returns)
+            rooms = self._rooms(wants) if wants else ()
+        return Batch(requests, settlements, starts, wants, returns, rooms)
 
     def exchanged(self, batch: Batch, claims: list[list[Claim]]) -> None:
         """Fill the in-trays with what a committed batch brought."""
@@ -272,14 +288,18 @@ class JobQueue:
         with self._lock:
             self._committed_at = now
             if batch.requests or batch.settlements:
-                for kind in self._kinds.values():
-                    kind.dry = False
-            for (queues, want, ahead), found in zip(batch.wants, claims, strict=True):
+                self._moisten()
+            for at, ((queues, want, ahead), found) in enumerate(
+                zip(batch.wants, claims, strict=True)
+            ):
                 kind = self._kinds[queues]
+                kind.kept = (batch.rooms[at].kept if batch.rooms else None) or {}
                 kind.tray.extend(found)
                 if found:
                     kind.filled_at = now
-                kind.dry = len(found) < want + ahead
+                extra = sum(self._promise(claim) for claim in found if claim.needs)
+                kind.extra += extra
+                kind.dry = len(found) + extra < want + ahead
             if any(claims):
                 self._work.notify_all()
 
@@ -323,7 +343,7 @@ class JobQueue:
             until = min(until, next(iter(self._starts.values()))[0] + PACE)
         return until
 
-    def _stale_at(self, kind: _Kind) -> float:
+    def _stale_at(self, kind: Kind) -> float:
         if self._closing or not kind.workers:
             return 0
         return max(kind.taken_at, kind.filled_at) + STALE
@@ -335,17 +355,57 @@ class JobQueue:
                 # so long that nothing is claimed ahead until jobs have ended faster again
                 kind.duration = max(kind.duration, 2 * AHEAD * kind.workers)
 
-    def _hand_back(self, kind: _Kind) -> None:
-        self._returns += [(claim.job_id, claim.token) for claim in kind.tray]
+    def _hand_back(self, kind: Kind) -> None:
+        for claim in kind.tray:
+            self._returns.append((claim.job_id, claim.token))
+            if claim.needs:
+                self._stock.take_back(claim.needs)
         kind.tray.clear()
+        kind.extra = 0
+
+    def _moisten(self) -> None:
+        """Have every kind of worker ask for work again."""
+        for kind in self._kinds.values():
+            kind.dry = False
+
+    def _promise(self, claim: Claim) -> int:
+        """Keep for a claim what it needs; return the slots it needs beyond one."""
+        self._stock.promise(claim.needs)
+        return slots_of(claim) - 1
+
+    def _occupy(self, kind: Kind, claim: Claim) -> None:
+        """Give a claim that leaves the tray its slots and its items."""
+        extra = slots_of(claim) - 1
+        kind.extra -= extra
+        kind.blocked += extra
+        self._shares[claim.token] = self._stock.share(claim.needs)
+
+    def _vacate(self, kind: Kind, claim: Claim) -> None:
+        """Take back what a claim had whose processes have ended."""
+        kind.blocked -= slots_of(claim) - 1
+        self._stock.take_back(claim.needs, self._shares.pop(claim.token, None))
+        # for others that need it: with the settlement, not after it
+        self._moisten()
+        self._work.notify_all()
 
     def _wants(self) -> list[tuple[tuple[str, ...], int, int]]:
         wants = []
-        for queues, kind in self._kinds.items():
+        # who has had nothing for the longest first: it may wait for what another kind would take
+        for queues, kind in sorted(self._kinds.items(), key=lambda item: item[1].filled_at):
             if kind.dry or not kind.workers:
                 continue
-            ahead = min(MOST_AHEAD, int(kind.workers * AHEAD / max(kind.duration, 1e-4)))
+            busy = max(0, kind.workers - kind.blocked)
+            ahead = min(MOST_AHEAD, int(busy * AHEAD / max(kind.duration, 1e-4)))
             ahead = max(0, ahead - max(0, len(kind.tray) - kind.idle))
             if kind.hungry or ahead:
                 wants.append((queues, kind.hungry, ahead))
         return wants
+
+    def _rooms(self, wants: Sequence[tuple[tuple[str, ...], int, int]]) -> list[Room]:
+        free, total = (self._stock.free, self._stock.total) if self._stock else ({}, {})
+        asking = {queues for queues, _, _ in wants}
+        for queues, kind in self._kinds.items():
+            if kind.kept and kind.hungry and queues not in asking:
+                # it waits, and nothing has changed for it
+                free = {name: amount - kind.kept.get(name, 0) for name, amount in free.items()}
+        return [Room(free, total, self._kinds[queues].workers, {}) for queues, _, _ in wants]

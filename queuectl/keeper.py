@@ -14,6 +14,7 @@ from queuectl.job import CANCELLED, COMPLETED
 from queuectl.process import reap_orphans
 from queuectl.recovery import Recoverer
 from queuectl.settings import BY_NAME, parse
+from queuectl.shipping import sweep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ RENEW = 30.0
 PRUNE = 60.0
 PRUNE_MOST = 500
 PRUNE_PAUSE = 0.05
+#: seconds between two looks for files of jobs that other machines have pruned, and until the first
+SWEEP, FIRST_SWEEP = 3600.0, 120.0
 
 
 class Keeper:
@@ -48,6 +51,7 @@ class Keeper:
             for name, seconds, act in (("heart", BEAT, host.beat), ("keeper", ROUND, self._round))
         ]
         self._renewed = self._pruned = time.monotonic()
+        self._swept = self._pruned + FIRST_SWEEP - SWEEP
 
     def start(self) -> None:
         """Begin, with a look for dead hosts."""
@@ -82,6 +86,9 @@ class Keeper:
         if now - self._pruned >= PRUNE:
             self._pruned = now
             self._prune()
+        if self._store.lease is not None and now - self._swept >= SWEEP:
+            self._swept = now
+            sweep(self._store, lambda: self._stop.wait(PRUNE_PAUSE))
 
     def _prune(self) -> None:
         """Delete what the settings no longer keep, some at a time."""

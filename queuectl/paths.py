@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def state_directory(environ: Mapping[str, str]) -> str:
     """Return the directory of the default store (XDG Base Directory Specification).
 
-    QUEUECTL_STATE_DIR, else $XDG_STATE_HOME/queuectl, else ~/.local/state/queuectl, or on macOS
+    QUEUECTL_STATE_DIR, else TASKSPOOL_TEMP_DIR (where taskspooler keeps what jobs write), else
+    $XDG_STATE_HOME/queuectl, else ~/.local/state/queuectl, or on macOS
     ~/Library/Application Support/queuectl.
     """
-    given = environ.get("QUEUECTL_STATE_DIR")
+    given = environ.get("QUEUECTL_STATE_DIR") or environ.get("TASKSPOOL_TEMP_DIR")
     if given:
         return os.path.abspath(given)
     base = environ.get("XDG_STATE_HOME")
@@ -28,9 +29,37 @@ def state_directory(environ: Mapping[str, str]) -> str:
     return os.path.join(home, ".local", "state", "queuectl")
 
 
+def machine_id() -> str:
+    """Return what tells this machine from others, also after a reboot."""
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            found = file.read().strip()
+    except (OSError, ValueError):
+        found = ""
+    return found or os.uname().nodename
+
+
 def default_url(environ: Mapping[str, str]) -> str:
     """Return the URL of the store that is used when none is named."""
     return "sqlite://" + os.path.join(state_directory(environ), "queue.db")
+
+
+def socket_path(environ: Mapping[str, str]) -> str:
+    """Return where `serve` listens: QUEUECTL_SOCKET, TASKSPOOL_SOCKET, or in the state directory."""
+    given = environ.get("QUEUECTL_SOCKET") or environ.get("TASKSPOOL_SOCKET")
+    return os.path.abspath(given) if given else os.path.join(state_directory(environ), "socket")
+
+
+def spool_directory(environ: Mapping[str, str]) -> str:
+    """Return where spool files are when no directory is named: QUEUECTL_SPOOL, or as above."""
+    given = environ.get("QUEUECTL_SPOOL")
+    return os.path.abspath(given) if given else os.path.join(state_directory(environ), "spool")
+
+
+def logs_directory(local: str, environ: Mapping[str, str]) -> str:
+    """Return where hosts without a terminal write logs: QUEUECTL_LOG_DIR, TASKSPOOL_LOG_DIR."""
+    given = environ.get("QUEUECTL_LOG_DIR") or environ.get("TASKSPOOL_LOG_DIR")
+    return os.path.abspath(given) if given else local + "/logs"
 
 
 def hosts_directory(local: str) -> str:

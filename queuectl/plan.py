@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from queuectl.record import Record
+from queuectl.resources import variables
 from queuectl.settings import BY_NAME, parse
 
 TYPE_CHECKING = False
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from queuectl.job import Claim
+    from queuectl.resources import Share
     from queuectl.settings import Value
 
 ERROR_FILE_VARIABLE = "QUEUECTL_ERROR_FILE"
@@ -53,24 +55,24 @@ class Plan(Record):
     token: str = ""
 
 
-def plan_for(claim: Claim, *, base_env: Mapping[str, str], slot: int, output_path: str) -> Plan:
+def plan_for(
+    claim: Claim,
+    *,
+    base_env: Mapping[str, str],
+    slot: int,
+    output_path: str,
+    share: Share | None = None,
+) -> Plan:
     """Return the plan for a claimed attempt. `base_env` is what `account_env` returned.
 
-    Raises BadValue when a policy of the claim holds what no setting takes.
+    `share` is what it got of its host's resources. Raises BadValue when a policy of the claim holds
+    what no setting takes.
     """
     policy = claim.policy
     return Plan(
         argv=_argv(claim, str(_setting("shell", policy.get("shell")))),
         cwd=claim.cwd,
-        env={
-            **base_env,
-            **claim.env,
-            "QUEUECTL_JOB_ID": str(claim.job_id),
-            "QUEUECTL_ATTEMPT": str(claim.run),
-            "QUEUECTL_QUEUE": claim.queue,
-            "QUEUECTL_TOKEN": claim.token,
-            "QUEUECTL_SLOT": str(slot),
-        },
+        env=_environment(claim, base_env, slot, share or {}),
         stdin=claim.stdin,
         stdin_path=claim.stdin_path,
         interactive=policy.get("interactive", "") in _YES,
@@ -85,6 +87,31 @@ def plan_for(claim: Claim, *, base_env: Mapping[str, str], slot: int, output_pat
         leave_children=policy.get("leave-children", "") in _YES,
         token=claim.token,
     )
+
+
+def _environment(
+    claim: Claim, base_env: Mapping[str, str], slot: int, share: Share
+) -> dict[str, str]:
+    """Return all but QUEUECTL_ERROR_FILE."""
+    env = {
+        **base_env,
+        **claim.env,
+        "QUEUECTL_JOB_ID": str(claim.job_id),
+        "QUEUECTL_ATTEMPT": str(claim.run),
+        "QUEUECTL_QUEUE": claim.queue,
+        "QUEUECTL_TOKEN": claim.token,
+        "QUEUECTL_SLOT": str(slot),
+    }
+    if claim.array_index is not None:
+        env["QUEUECTL_INDEX"] = str(claim.array_index)
+        env["QUEUECTL_ARRAY_ID"] = str(claim.array_id)
+    if claim.needs:
+        got = variables(claim.needs, share)
+        # another program's variable: what the job itself says of it wins
+        if "CUDA_VISIBLE_DEVICES" in claim.env:
+            got.pop("CUDA_VISIBLE_DEVICES", None)
+        env.update(got)
+    return env
 
 
 def account_env() -> dict[str, str]:

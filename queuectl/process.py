@@ -6,6 +6,7 @@ its Control. How it is supervised is in supervise.py, how processes are found in
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import deque
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "Control", "Plan", "account_env", "become_subreaper", "end_survivors", "pid_start", "plan_for",
+    "Control", "HostTrouble", "Plan", "account_env", "become_subreaper", "end_survivors", "pid_start", "plan_for",
     "reap_orphans", "restore_signals", "run",
 ]  # fmt: skip
 
 MESSAGE_LIMIT = 1024
+#: what is wrong with this process or machine, and not with a job that could not be started for it
+_HOSTS_OWN = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 # getrusage(2): ru_maxrss is bytes there, KiB elsewhere
 _RSS_UNIT = 1024 if os.uname().sysname == "Darwin" else 1
 
@@ -35,6 +38,10 @@ _RSS_UNIT = 1024 if os.uname().sysname == "Darwin" else 1
 def wall_ms() -> int:
     """Return the milliseconds since 1970, UTC."""
     return time.time_ns() // 1_000_000
+
+
+class HostTrouble(Exception):  # noqa: N818 (it says what happened)
+    """The host has no descriptors, processes or memory left: the attempt was not begun."""
 
 
 class Control:
@@ -109,7 +116,8 @@ def run(
     """Run one attempt to its end in the calling thread and return how it ended.
 
     `on_start(pid, started_ms)` is called once it runs, by this thread; if that raises, the attempt
-    is killed: an OSError makes it `cannot start`, others pass on. Nothing else is raised. On return
+    is killed: an OSError makes it `cannot start`, others pass on. Raises HostTrouble when it could
+    not be started for want of descriptors, processes or memory, and nothing else. On return
     the processes are gone (`Plan.leave_children` and daemons aside) and the output file is synced.
     A Control cancelled before the start makes it `stopped` with no start time.
     """
@@ -128,6 +136,8 @@ def run(
         child = spawn(plan.argv, plan.cwd, env, feed=feed, merge=plan.merge, source=source)
     except (OSError, ValueError, SubprocessError) as error:
         return _cannot_start(error, plan, started_at, clock())
+    except MemoryError:
+        raise HostTrouble(os.strerror(errno.ENOMEM)) from None
     finally:
         if source >= 0:
             os.close(source)
@@ -173,6 +183,9 @@ def _natural(status: int) -> tuple[str, int | None, str]:
 
 
 def _cannot_start(error: Exception, plan: Plan, started: int, now: int) -> Outcome:
+    """Return the outcome of what could not be started. Raises HostTrouble: that is no outcome."""
+    if isinstance(error, OSError) and error.errno in _HOSTS_OWN:
+        raise HostTrouble(os.strerror(error.errno)) from error
     return Outcome(CANNOT_START, None, _why(error, plan), started, now)
 
 

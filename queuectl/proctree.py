@@ -108,6 +108,24 @@ def _snapshot_psutil() -> dict[int, Process]:
     return found
 
 
+def token_of(pid: int) -> str | None:
+    """Return the QUEUECTL_TOKEN that a process was started with, None if there is none to be seen."""
+    if ON_LINUX:
+        try:
+            with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+                environment = b"\0" + file.read()
+        except OSError:
+            return None
+        _, found, rest = environment.partition(f"\0{TOKEN_VARIABLE}=".encode())
+        return rest.partition(b"\0")[0].decode(errors="replace") if found else None
+    import psutil
+
+    try:
+        return psutil.Process(pid).environ().get(TOKEN_VARIABLE)
+    except psutil.Error:
+        return None
+
+
 def holds_token(pid: int, token: str) -> bool:
     """Whether a process was started with this QUEUECTL_TOKEN; False if that cannot be read."""
     if ON_LINUX:

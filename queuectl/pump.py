@@ -1,7 +1,8 @@
 """The pump: the one thread of a host that writes to the store.
 
-It sleeps until a tray needs it, another process pokes this host, or a job becomes due; then it
-exchanges the trays of the JobQueue with the store in one transaction. What the store cannot take
+It sleeps until a tray needs it, another process pokes this host, a job becomes due, a rate lets one
+start, or a schedule fires; then it exchanges the trays of the JobQueue with the store in one
+transaction, and fires schedules in others. What the store cannot take
 stays in the trays and is tried again, for ever and with growing patience. One settlement that it
 refuses to write is set aside, so that it holds up nothing else.
 """
@@ -15,6 +16,7 @@ import time
 
 from queuectl.errors import QueuectlError, StoreBusy, StoreUnavailable
 from queuectl.failpoint import reach
+from queuectl.firing import Firing
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 LOOK = 0.5
 #: seconds before the next try while the store cannot be used
 PATIENCE = (0.05, 0.2, 1.0, 3.0)
+#: seconds before schedules are looked at again after a fault that should not have been
+REFIRE = 10.0
+#: ms before a claim is tried again where something is said to be due that the last one did not get
+SOON, LATER = 5, 500
 
 
 class Events:
@@ -83,6 +89,11 @@ class Pump:
         self._poll.register(self._bell_out, select.POLLIN)
         self._looked = time.monotonic()
         self._next_due: int | None = None
+        self._soon = SOON
+        #: when the last claim began, ms
+        self._claimed_at: int | None = None
+        self._firing = Firing(store)
+        self._fire_after = 0.0
         self._failures = 0
         self._given_up = threading.Event()
         #: what keeps the store from being used, if anything does
@@ -116,6 +127,7 @@ class Pump:
         try:
             if poked or time.monotonic() - self._looked >= LOOK:
                 self._look(poked=poked)
+            self._fire()
             if self._next_due is not None and self._next_due <= self._store.now():
                 self._next_due = None
                 self._queue.changed()
@@ -142,8 +154,9 @@ class Pump:
         """Wait until there is something to exchange; True if another process poked this host."""
         until = self._looked + LOOK
         if self._next_due is not None:
-            ahead = max(0, self._next_due - self._store.now()) / 1000
-            until = min(until, time.monotonic() + ahead)
+            until = min(until, self._from_now(self._next_due))
+        if self._firing.next_at is not None:
+            until = min(until, max(self._fire_after, self._from_now(self._firing.next_at)))
         while (wait := self._queue.prepare_sleep(self._ring, until)) > 0:
             # rounded up, or the last part of a millisecond would be spent spinning
             ready = {descriptor for descriptor, _ in self._poll.poll(int(wait * 1000) + 1)}
@@ -154,6 +167,10 @@ class Pump:
                 self._listener.clear()
                 return True
         return False
+
+    def _from_now(self, at: int) -> float:
+        """Return when a time of the store's comes, in seconds of this process's clock."""
+        return time.monotonic() + max(0, at - self._store.now()) / 1000
 
     def _ring(self) -> None:
         try:
@@ -172,7 +189,21 @@ class Pump:
             self._tell(self._events.wished, wishes)
         own = next((host for host in self._store.hosts() if host.id == self._host_id), None)
         self._tell(self._events.woken, own)
+        self._firing.changed()
         self._queue.changed()
+
+    def _fire(self) -> None:
+        """Enqueue the jobs of schedules that are due. Their faults hold up nothing else."""
+        if time.monotonic() < self._fire_after:
+            return
+        try:
+            if self._firing.fire_due():
+                self._queue.changed()
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - claims and settlements must go on
+            self._fire_after = time.monotonic() + REFIRE
+            self._events.failed(error)
 
     def _tell(self, event: Callable[..., None], *facts: object) -> None:
         try:
@@ -198,6 +229,8 @@ class Pump:
         if any(done.claims):
             reach("after-claim-commit")
         self._queue.exchanged(batch, done.claims)
+        if batch.requests:
+            self._firing.changed()
         for (_, future), answer in zip(batch.requests, done.answers, strict=True):
             _resolve(future, answer)
         for settlement, answer in zip(batch.settlements, done.settled, strict=True):
@@ -205,7 +238,17 @@ class Pump:
         for start, current in zip(batch.starts, done.current, strict=True):
             if not current:
                 self._tell(self._events.disowned, start.token)
-        self._next_due = self._store.next_due() if self._queue.is_dry() else None
+        self._next_due = self._due() if self._queue.is_dry() else None
+
+    def _due(self) -> int | None:
+        """Return when a claim is worth a try again by itself."""
+        due, now = self._store.next_due(self._claimed_at), self._store.now()
+        if due is None or due > now:
+            self._soon = SOON
+            return due
+        # it became due since the claim, or something else keeps it: not asked for in a loop
+        wait, self._soon = self._soon, min(self._soon * 2, LATER)
+        return now + wait
 
     def _conclude(self, settlement: Settlement, answer: Answer) -> None:
         """Tell what came of a settlement; keep it for later if the store refuses to write it."""
@@ -225,15 +268,29 @@ class Pump:
             current = store.start(batch.starts) if batch.starts else []
             if batch.returns:
                 store.release(batch.returns)
-            claims = [
-                store.claim(self._host_id, want, queues, ahead)
-                for queues, want, ahead in batch.wants
-            ]
+            claims = self._claim(batch)
             if batch.settlements:
                 reach("before-settle-commit")
             if any(claims):
                 reach("before-claim-commit")
         return _Done(answers, settled, current, claims)
+
+    def _claim(self, batch: Batch) -> list[list[Claim]]:
+        """Claim for each kind of worker; what one got, or waits for, is not there for the next."""
+        found = []
+        if batch.wants:
+            self._claimed_at = self._store.now()
+        promised: dict[str, int] = {}
+        for (queues, want, ahead), room in zip(batch.wants, batch.rooms, strict=True):
+            if promised:
+                free = {name: amount - promised.get(name, 0) for name, amount in room.free.items()}
+                room = room._replace(free=free)  # noqa: PLW2901
+            claims = self._store.claim(self._host_id, want, queues, ahead, room)
+            for needs in (*(claim.needs for claim in claims), room.kept or {}):
+                for name, amount in needs.items():
+                    promised[name] = promised.get(name, 0) + amount
+            found.append(claims)
+        return found
 
     def _settle(self, settlements: list[Settlement]) -> list[Answer]:
         """Settle together; one by one when one of them cannot be written."""

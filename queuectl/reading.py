@@ -200,17 +200,18 @@ def _read_arguments(
             tokens.append(token)
             wants = token.param is not None and token.param.kind == OPTION
             awaiting = token.param if wants and "=" not in word.text else None
-        elif command.tail is not None and word.text != STANDARD_INPUT and tail is None:
-            return _with_tail(command, source.tail(word, verbatim=False), tokens)
-        elif command.tail is not None and tail is None:
-            # it stands for many tails, so flags may follow it
-            tail = Tail(STANDARD_INPUT, None, verbatim=False, start=word.start)
-            tokens.append(Token(TAIL_TEXT, word.start, word.end, word.text))
-        else:
+        elif places or command.tail is None or tail is not None:
+            # what has its place comes before a tail
             place = places[0] if places else None
             if place is not None and place.nargs not in ("*", "+"):
                 places.pop(0)
             tokens.append(_value(word, place))
+        elif word.text != STANDARD_INPUT:
+            return _with_tail(command, source.tail(word, verbatim=False), tokens)
+        else:
+            # it stands for many tails, so flags may follow it
+            tail = Tail(STANDARD_INPUT, None, verbatim=False, start=word.start)
+            tokens.append(Token(TAIL_TEXT, word.start, word.end, word.text))
     return Reading(command, tuple(tokens), tail, awaiting=awaiting, flags_ended=ended)
 
 

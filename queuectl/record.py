@@ -77,9 +77,12 @@ else:
         def __new__(mcs, name, bases, namespace):
             if not bases:
                 return super().__new__(mcs, name, bases, namespace)
-            fields = tuple(namespace.pop("__annotations__", ()))
+            types = namespace.pop("__annotations__", {})
+            fields = tuple(types)
             defaults = {field: namespace.pop(field) for field in fields if field in namespace}
             made = {**_COMMON, "_fields": fields, "_field_defaults": defaults, **namespace}
+            # as they are written, for who takes records from strangers (queuectl.store.shapes)
+            made["_field_types"] = types
             made["__match_args__"] = fields
             for index, field in enumerate(fields):
                 made[field] = _getter(index, None)

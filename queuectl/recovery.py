@@ -1,9 +1,13 @@
-"""Finds hosts of this machine that died and gives their jobs back, by what their files say.
+"""Finds hosts that died and gives their jobs back: by their files here, by their leases elsewhere.
 
 A free lock, or another boot, means dead. A held lock whose heartbeat is older than the lease, and
 has not moved between two looks some time apart, means stalled: the host is killed first and
 recovered when its lock is free. A missing or unreadable file, or one from another pid namespace,
 proves nothing: it is left alone.
+
+Where the store has leases, a host that let its own run out is recovered by whoever sees it first,
+on any machine: it, or its guardian, has ended its jobs before (queuectl.lease). What a file says is
+worth more, the exits that were seen, so files come first.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from queuectl.errors import StoreUnavailable
+from queuectl.errors import Refused, StoreUnavailable
 from queuectl.failpoint import reach
 from queuectl.hostfile import (
     EXITED,
@@ -50,7 +54,7 @@ AT_ONCE = 8
 
 
 class Recoverer:
-    """Looks after the other hosts of a store on this machine. One thread."""
+    """Looks after the other hosts of a store. One thread."""
 
     def __init__(
         self,
@@ -74,14 +78,22 @@ class Recoverer:
         Also one that is not registered and has left its file. An error with one host is told to
         `failed` and keeps none of the others from being recovered.
         """
+        hosts = self._files()
+        if self._store.lease is None:
+            hosts |= {host.id for host in self._store.hosts()}
+        done = self._each(hosts, self._look_at)
+        self._stalled = {host: seen for host, seen in self._stalled.items() if host in hosts}
+        if self._store.lease is not None:
+            done += self._each(set(self._store.expired()), self._take_over)
+        return done
+
+    def _each(self, hosts: set[str], act: Callable[[str], int]) -> int:
         done = 0
-        hosts = {host.id for host in self._store.hosts()} | self._files()
         for host_id in hosts - {self._own_id}:
             try:
-                done += self._look_at(host_id)
+                done += act(host_id)
             except Exception as error:  # noqa: BLE001 - the other hosts' jobs wait
                 self._failed(error)
-        self._stalled = {host: seen for host, seen in self._stalled.items() if host in hosts}
         return done
 
     def _files(self) -> set[str]:
@@ -136,13 +148,35 @@ class Recoverer:
         held = self._store.held_by(host_id)
         for claim in held:
             fates.decide(claim, slots.get(claim.token), same_boot=same_boot)
-        failures = self._call(lambda store: fates.write(store, host_id))
+        failures = self._write(fates, host_id)
+        if not failures:
+            other.remove()
+        return len(held) - failures
+
+    def _take_over(self, host_id: str) -> int:
+        """Take the claims of a host whose lease has ended; nothing else is known of it."""
+        fates = _Fates(self._store.local_directory)
+        held = self._store.held_by(host_id)
+        for claim in held:
+            fates.give_up(claim)
+        return len(held) - self._write(fates, host_id, unless_renewed=True)
+
+    def _write(self, fates: _Fates, host_id: str, *, unless_renewed: bool = False) -> int:
+        """Write what becomes of a host's claims; return how many of that failed."""
+
+        def write(store: Store) -> list[Exception]:
+            if unless_renewed and host_id not in store.expired():
+                raise Refused(f"host {host_id} is there again")
+            return fates.write(store, host_id)
+
+        try:
+            failures = self._call(write)
+        except Refused:
+            return fates.count
         reach("after-recovery-commit")
         for error in failures:
             self._failed(error)
-        if not failures:
-            other.remove()
-        return len(held) - len(failures)
+        return len(failures)
 
 
 def _unlink(path: str) -> None:
@@ -179,6 +213,18 @@ class _Fates:
         self._local = local
         self._fates: list[Callable[[Store], object]] = []
 
+    @property
+    def count(self) -> int:
+        """How many claims it is about."""
+        return len(self._fates)
+
+    def give_up(self, claim: Held) -> None:
+        """Lose a claim of which only the store knows: its host is elsewhere, and silent."""
+        if claim.started_at is not None:
+            self._settle(claim, Outcome(LOST, started_at=claim.started_at))
+        else:
+            self._lose(claim)
+
     def decide(self, claim: Held, slot: Slot | None, *, same_boot: bool) -> None:
         """Settle an exit that was recorded or a start that is known; lose or release the rest.
 
@@ -194,11 +240,15 @@ class _Fates:
         elif slot is None and same_boot:
             self._fates.append(lambda store: store.release([pair]))
         else:
-            self._fates.append(lambda store: store.lose([pair]))
+            self._lose(claim)
 
     def _settle(self, claim: Held, outcome: Outcome) -> None:
         settlement = Settlement(claim.job_id, claim.token, claim.run, outcome)
         self._fates.append(lambda store: store.settle([settlement]))
+
+    def _lose(self, claim: Held) -> None:
+        pair = claim.job_id, claim.token
+        self._fates.append(lambda store: store.lose([pair]))
 
     def _path(self, claim: Held) -> str:
         return output_path(self._local, claim.job_id, claim.run)

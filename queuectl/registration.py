@@ -14,12 +14,12 @@ from queuectl.store.base import HostInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from queuectl.store.base import Store
 
-    #: how many workers stay, and the queues they take from; empty: all
-    Crew = tuple[int, tuple[str, ...]]
+    #: how many workers stay, the queues they take from (empty: all), and the host's resources
+    Crew = tuple[int, tuple[str, ...], Mapping[str, int]]
 
 
 class Registration:
@@ -55,7 +55,7 @@ class Registration:
         return next((host for host in store.hosts() if host.id == self._id), None)
 
     def _info(self, store: Store) -> HostInfo:
-        workers, queues = self._crew()
+        workers, queues, resources = self._crew()
         return HostInfo(
             id=self._id,
             hostname=socket.gethostname(),
@@ -66,6 +66,7 @@ class Registration:
             queues=queues,
             started_at=self._started_at,
             seen_at=store.now(),
+            resources=resources,
         )
 
 

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 STDOUT, STDERR = 1, 2
 _STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
-#: an elastic column is not cut below this
+#: an elastic column is not cut below this while others can be left out
 _NARROWEST = 12
+#: nor ever below this
+_LEAST = 4
 _GAP = 2
+#: one column wide, and in no cell: what is not printable has been written out
+_BLANK = "\ue000"
 
 
 class Look(Record):
@@ -178,14 +182,16 @@ def _fitted(table: Table, look: Look) -> str:
     ]  # fmt: skip
     columns = [table.columns[at] for at in used]
     rows = [[row[at] for at in used] for row in rows]
+    columns, rows = _without_least(columns, rows, look.width)
     widths = _widths(columns, rows, look.width)
     # the names are a row like others: given as headers they would get two blanks more each
-    shown = [[_style(column.name, "bold", look) for column in columns]]
+    names = [cut(column.name, width) for column, width in zip(columns, widths, strict=True)]
+    shown = [[_style(name, "bold", look) for name in names]]
     for row in rows:
         cells = zip(row, widths, columns, strict=True)
         shown.append(
             [
-                _style(cut(cell, width), (of.styles or {}).get(cell), look)
+                _style(_indented(cut(cell, width)), (of.styles or {}).get(cell), look)
                 for cell, width, of in cells
             ]
         )
@@ -195,30 +201,65 @@ def _fitted(table: Table, look: Look) -> str:
         disable_numparse=True,
         colalign=["right" if column.right else "left" for column in columns],
     )
-    lines = "\n".join(line.rstrip() for line in text.split("\n"))
+    lines = "\n".join(line.rstrip() for line in text.replace(_BLANK, " ").split("\n"))
     title = f"\n{_style(table.title, 'bold', look)}\n" if table.title else ""
     return f"{title}{lines}\n"
 
 
-def _widths(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> list[int]:
-    """Return the width of each column, the elastic ones cut until all fit, widest first."""
+def _indented(cell: str) -> str:
+    """Return a cell whose blanks in front, the branches of a tree, tabulate will not strip."""
+    bare = cell.lstrip(" ")
+    return _BLANK * (len(cell) - len(bare)) + bare
+
+
+def _without_least(
+    columns: list[Column], rows: list[list[str]], width: int
+) -> tuple[list[Column], list[list[str]]]:
+    """Leave out optional columns, those that say least first, until the others can be made to fit."""
+    while True:
+        needed = [
+            min(at, _NARROWEST) if column.elastic else at
+            for at, column in zip(_natural(columns, rows), columns, strict=True)
+        ]
+        spare = [at for at, column in enumerate(columns) if column.optional]
+        if not spare or sum(needed) + _GAP * (len(needed) - 1) <= width:
+            return columns, rows
+        filled = [sum(1 for row in rows if row[at]) for at in range(len(columns))]
+        # of equals the last
+        out = min(
+            reversed(spare), key=lambda at: (columns[at].telling or columns[at].elastic, filled[at])
+        )
+        columns = columns[:out] + columns[out + 1 :]
+        rows = [row[:out] + row[out + 1 :] for row in rows]
+
+
+def _natural(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> list[int]:
+    """Return how wide each column would be."""
     widths = [width_of(column.name) for column in columns]
     for row in rows:
         for at, cell in enumerate(row):
             widths[at] = max(widths[at], width_of(cell))
+    return widths
+
+
+def _widths(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> list[int]:
+    """Return the width of each column, the elastic ones cut until all fit, the widest first."""
+    widths = _natural(columns, rows)
     over = sum(widths) + _GAP * (len(widths) - 1) - width
-    while over > 0:
-        elastic = [
-            at for at, column in enumerate(columns) if column.elastic and widths[at] > _NARROWEST
-        ]
-        if not elastic:
-            break
-        widest = max(elastic, key=lambda at: widths[at])
-        others = [widths[at] for at in elastic if at != widest]
-        least = max([_NARROWEST, *(other for other in others if other < widths[widest])])
-        less = max(1, min(over, widths[widest] - least))
-        widths[widest] -= less
-        over -= less
+    for least in (_NARROWEST, _LEAST):
+        while over > 0:
+            elastic = [
+                at for at, column in enumerate(columns) if column.elastic and widths[at] > least
+            ]
+            if not elastic:
+                break
+            widest = max(widths[at] for at in elastic)
+            tied = [at for at in elastic if widths[at] == widest]
+            then = max((widths[at] for at in elastic if widths[at] < widest), default=least)
+            less = max(1, min(widest - then, over // len(tied)))
+            for at in reversed(tied):
+                widths[at] -= min(less, max(over, 0))
+                over -= less
     return widths
 
 

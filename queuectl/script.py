@@ -93,8 +93,11 @@ class Script:
     def _prepare(self, invocation: Invocation) -> Prepared | None:
         if invocation.command.path != ENQUEUE:
             return None
-        from queuectl.commands.jobs import prepare
+        from queuectl.commands.jobs import looks_back, prepare
 
+        if self._group and looks_back(invocation.args):
+            # at jobs of the lines above, perhaps
+            self._add_group()
         return prepare(self._ctx, invocation.args)
 
     def _run_alone(self, line: Line, invocation: Invocation) -> None:

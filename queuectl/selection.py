@@ -36,6 +36,8 @@ class Selection(Record):
     name: str | None = None
     since: int | None = None
     exit_code: int | None = None
+    #: id of an array
+    array: int | None = None
 
     @property
     def empty(self) -> bool:
@@ -51,7 +53,10 @@ class Selection(Record):
     def filtered(self) -> bool:
         """Whether a state or a filter restricts it."""
         return bool(self.states or self.queues) or not (
-            self.name is None and self.since is None and self.exit_code is None
+            self.name is None
+            and self.since is None
+            and self.exit_code is None
+            and self.array is None
         )
 
     def with_ranges(self, ids: Sequence[int]) -> Selection:
@@ -79,6 +84,7 @@ class Selection(Record):
             self.name,
             self.since,
             self.exit_code,
+            array=self.array,
         )
 
 

@@ -32,6 +32,8 @@ class Setting(Record):
     help: str
     #: copied into each job at enqueue
     per_job: bool = True
+    #: about a queue and nothing else: made with `queue set`
+    per_queue: bool = False
     #: smallest and largest value of a number
     lowest: float = 0
     highest: float = _NO_BOUND
@@ -48,6 +50,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("idle-timeout", "duration", "0s", "end an attempt that writes nothing for so long; 0 means never"),
     Setting("kill-grace", "duration", "10s", "time between SIGTERM and SIGKILL"),
     Setting("output-limit", "size", "256MiB", "output kept of one attempt; see output-full for the rest"),
+    Setting("ship-limit", "size", "8MiB", "output of one attempt that a shared store keeps for other machines; the rest stays with its host"),
     Setting("output-full", "choice", "drop", "what an attempt that writes more does: drop the rest, or fail", choices=("drop", "fail")),
     Setting("retry-on", "endings", "", "retry only after these: exit codes, signals by name, timeout, lost; empty is all"),
     Setting("no-retry-on", "endings", "", "never retry after these"),
@@ -57,11 +60,23 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("on-success", "line", "", "command line enqueued when a job has completed"),
     Setting("on-failure", "line", "", "command line enqueued when an attempt has failed"),
     Setting("on-dead", "line", "", "command line enqueued when a job has gone to the dead-letter queue"),
+    Setting("unmet", "choice", "cancel", "a job whose dependency can never be met is cancelled, or kept waiting", choices=("cancel", "keep")),
+    Setting("on-lost-contact", "choice", "kill", "a job whose host cannot reach a shared store: kill it before others may run it, or let it continue", choices=("kill", "continue")),
     Setting("on-idle", "line", "", "command line enqueued when nothing is left to run", per_job=False),
+    Setting("priority", "int", "0", "higher runs first", per_job=False, per_queue=True, lowest=-_NO_BOUND),
+    Setting("command", "line", "", "the command that the queue's messages are arguments of", per_job=False, per_queue=True),
+    Setting("command-shell", "switch", "off", "that command is a line for a shell, with the message as $1", per_job=False, per_queue=True),
+    Setting("command-cwd", "path", "", "the directory that command runs in; empty: that of who submits", per_job=False, per_queue=True),
+    Setting("accept-messages", "switch", "off", "take messages for this queue from the network and from spool files", per_job=False, per_queue=True),
+    Setting("halt-on", "int", "0", "the queue pauses itself when so many of its jobs have died; 0 means never", per_job=False, per_queue=True),
     Setting("shell", "path", "/bin/sh", "the shell that runs command lines"),
     Setting("env-capture", "words", "PATH LANG LC_* TZ VIRTUAL_ENV CONDA_* PYTHONPATH LD_LIBRARY_PATH CUDA_VISIBLE_DEVICES",
             "variables that a job takes with it when it is enqueued", per_job=False),
     Setting("stdin-limit", "size", "1MiB", "standard input of a job that the store keeps; a larger file is read when it runs", per_job=False),
+    Setting("intake-connections", "int", "1000", "clients at once of each way into a service", per_job=False, lowest=1, highest=100_000),
+    Setting("intake-request", "size", "64MiB", "the longest request on the Unix socket", per_job=False, lowest=1024),
+    Setting("intake-rate", "int", "5000", "messages a second that one network client may send, the rest has to wait; 0 is no limit", per_job=False),
+    Setting("intake-idle", "duration", "5m", "a network client that says nothing for so long is sent away; 0 means never", per_job=False),
     Setting("keep-completed", "duration", "30d", "completed jobs older than this are pruned; 0 keeps them", per_job=False),
     Setting("keep-completed-count", "int", "100000", "completed jobs above this number are pruned, oldest first; 0 keeps them", per_job=False),
     Setting("keep-cancelled", "duration", "30d", "cancelled jobs older than this are pruned; 0 keeps them", per_job=False),
@@ -117,6 +132,8 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the settings given as QUEUECTL_NAME variables, canonical. Raises BadValue."""
     found = {}
     for setting in SETTINGS:
+        if setting.per_queue:
+            continue
         variable = "QUEUECTL_" + setting.name.replace("-", "_").upper()
         if variable in environ:
             try:
@@ -141,11 +158,12 @@ def _plain(number: float) -> str:
 
 def _number(setting: Setting, text: str, *, whole: bool) -> float:
     bound = "up" if setting.highest == _NO_BOUND else f"to {_plain(setting.highest)}"
-    expected = f"a {'whole ' if whole else ''}number from {_plain(setting.lowest)} {bound}"
+    span = "" if setting.lowest == -_NO_BOUND else f" from {_plain(setting.lowest)} {bound}"
+    expected = f"a {'whole ' if whole else ''}number{span}"
     try:
         value: float = int(text) if whole else float(text)
     except ValueError:
-        value = -1.0
+        value = float("nan")
     # the comparison also refuses nan
     if not setting.lowest <= value <= setting.highest or "_" in text:
         raise BadValue(what=setting.name, value=text, expected=expected)
@@ -177,7 +195,7 @@ def _read_size(setting: Setting, text: str) -> Value:
 
 
 def _read_path(setting: Setting, text: str) -> Value:
-    if not text.startswith("/") or "\0" in text or "\n" in text:
+    if text != setting.default and (not text.startswith("/") or "\0" in text or "\n" in text):
         raise BadValue(what=setting.name, value=text, expected="an absolute path such as /bin/bash")
     return text
 

@@ -16,13 +16,15 @@ from collections import deque
 
 from queuectl.errors import QueuectlError, Refused, StoreUnavailable
 from queuectl.failpoint import reach
-from queuectl.hostfile import HostFile
-from queuectl.job import CANNOT_START, STOPPED, Outcome
+from queuectl.hostfile import HostFile, boot_clock
+from queuectl.job import CANNOT_START, Outcome
 from queuectl.jobqueue import JobQueue
 from queuectl.keeper import Keeper
+from queuectl.lease import Tenancy
 from queuectl.paths import host_path, hosts_directory, make_private, output_path
 from queuectl.process import (
     Control,
+    HostTrouble,
     account_env,
     become_subreaper,
     pid_start,
@@ -37,12 +39,14 @@ from queuectl.wishes import EarlyWishes, grant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
     from typing import TypeVar
 
     from queuectl.job import Claim
+    from queuectl.lease import Guardian
     from queuectl.registration import Crew
+    from queuectl.resources import Resource
     from queuectl.store.base import HostInfo, Settled, Settlement, Store, Wish
 
     T = TypeVar("T")
@@ -50,8 +54,6 @@ if TYPE_CHECKING:
 #: seconds a thread may keep the GIL while another wants it: a spawn beside a busy thread waits so
 #: long for its turn several times over, and the default of 5 ms makes it 20 times slower
 SWITCH_INTERVAL = 0.0005
-#: seconds that a worker waits when it could not write down what it is about to start
-NO_RECORD_PAUSE = 1.0
 
 
 class WorkerHost(Events):
@@ -85,7 +87,9 @@ class WorkerHost(Events):
         self.queue = JobQueue()
         self._registration = Registration(self.id, store.now(), self._crew)
         self._file = _make_file(store, self.id)
+        self._tenancy = Tenancy(store, self) if store.lease else None
         try:
+            sent = boot_clock()
             self._registration.write(store)
             self._pump = Pump(store, self.queue, self.id, self)
         except BaseException:
@@ -95,6 +99,8 @@ class WorkerHost(Events):
         self._keeper = Keeper(store, self)
         self._pump.start()
         self._keeper.start()
+        if self._tenancy is not None:
+            self._tenancy.start(sent)
 
     # ---- workers ------------------------------------------------------------------------------
 
@@ -106,15 +112,27 @@ class WorkerHost(Events):
 
     @property
     def trouble(self) -> str | None:
-        """What keeps this host from using its store, if anything does."""
-        return self._pump.trouble
+        """What keeps this host from using its store or from starting jobs, if anything does."""
+        if self._pump.trouble:
+            return self._pump.trouble
+        with self._lock:
+            return next((worker.trouble for worker in self._workers if worker.trouble), None)
 
-    def start(self, count: int, queues: Sequence[str] = ()) -> int:
+    def start(
+        self,
+        count: int,
+        queues: Sequence[str] = (),
+        resources: Mapping[str, Resource] = {},
+    ) -> int:
         """Start `count` more workers, for all queues or some; return how many there are then.
 
-        Raises Refused when the host is being closed, or the system has no room for as many threads.
+        `resources` are the host's and add to what it has; it keeps them when workers stop. Raises
+        Refused when the host is being closed, or the system has no room for as many threads, and
+        UsageError for resources that do not go with those it has.
         """
         kind = tuple(queues)
+        if resources:
+            self.queue.add_resources(resources)
         with self._lock:
             if self._closing:
                 raise Refused("this host is ending")
@@ -175,6 +193,7 @@ class WorkerHost(Events):
             fresh = [worker for worker in order if not worker.leaving]
             for worker in order:
                 worker.leaving = True
+            self._changed.notify_all()
             return fresh, [busy[worker] for worker in order if worker in busy]
 
     def join(self, timeout: float | None = None) -> bool:
@@ -219,6 +238,8 @@ class WorkerHost(Events):
         if not self.join(left()):
             self._closing = False
             return False
+        if self._tenancy is not None:
+            self._tenancy.stop()
         self._keeper.stop(left())
         self.queue.close()
         if self._pump.join(left()):
@@ -247,24 +268,17 @@ class WorkerHost(Events):
             staying = [worker for worker in self._workers if not worker.leaving]
         every = any(not worker.queues for worker in staying)
         queues = {queue for worker in staying for queue in worker.queues}
-        return len(staying), () if every else tuple(sorted(queues))
+        resources = self.queue.resources()[1]
+        return len(staying), () if every else tuple(sorted(queues)), resources
 
     # ---- one job, on the worker's thread ------------------------------------------------------
 
-    def run(self, worker: Worker, claim: Claim) -> None:
-        """Run a claimed job to its end and report it. Raises nothing."""
-        began = time.monotonic()
-        try:
-            outcome = self._run(worker, claim)
-        except Exception as error:  # noqa: BLE001 - a worker outlives anything
-            # not started: without a record nobody could end its processes after a crash
-            self.failed(error)
-            outcome = Outcome(STOPPED)
-            time.sleep(NO_RECORD_PAUSE)
-        self.queue.report(claim, outcome, worker.queues, time.monotonic() - began)
+    def run(self, worker: Worker, claim: Claim) -> Outcome:
+        """Run a claimed job to its end, with a record in the host file.
 
-    def _run(self, worker: Worker, claim: Claim) -> Outcome:
-        """Run it with a record in the host file. Raises OSError when that cannot be written."""
+        Raises HostTrouble, and OSError when the record cannot be written: then it was not started,
+        because nobody could end its processes after a crash.
+        """
         control = Control()
         record = self._file.take()
         with self._lock:
@@ -277,13 +291,23 @@ class WorkerHost(Events):
         try:
             self._file.starting(record, claim)
             reach("before-spawn")
-            outcome = self._attempt(worker, claim, control, record)
+            outcome = self._attempt_if_held(worker, claim, control, record)
             self._write_exit(record, claim, outcome)
+            if self._tenancy is not None:
+                # after the exit is written down, with the file where the output is until it settles
+                outcome = self._tenancy.shipper.finish(claim, outcome)
         finally:
             with self._lock:
                 del self._running[claim.token]
         reach("before-report")
         return outcome
+
+    def _attempt_if_held(
+        self, worker: Worker, claim: Claim, control: Control, record: int
+    ) -> Outcome:
+        if self._tenancy is None:
+            return self._attempt(worker, claim, control, record)
+        return self._tenancy.run(claim, lambda: self._attempt(worker, claim, control, record))
 
     def _write_exit(self, record: int, claim: Claim, outcome: Outcome) -> None:
         try:
@@ -296,17 +320,28 @@ class WorkerHost(Events):
             reach("after-spawn")
             self._file.running(record, claim, pid, started_at)
             reach("after-start")
+            worker.trouble = None
             self.queue.started(claim, started_at)
             with self._lock:
                 self._running[claim.token] = Running(claim, started_at, control, worker)
 
         path = output_path(self.store.local_directory, claim.job_id, claim.run)
         try:
-            plan = plan_for(claim, base_env=self._env, slot=worker.slot, output_path=path)
+            share = self.queue.share(claim) if claim.needs else {}
+            plan = plan_for(
+                claim, base_env=self._env, slot=worker.slot, output_path=path, share=share
+            )
             return run(plan, control, on_start=on_start)
+        except HostTrouble:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a job brings
             self.failed(error)
             return Outcome(CANNOT_START, detail=str(error), started_at=self.store.now())
+
+    def rest(self, worker: Worker, seconds: float) -> None:
+        """Return after some time, or when the worker is to leave."""
+        with self._lock:
+            self._changed.wait_for(lambda: worker.leaving, seconds)
 
     def left(self, worker: Worker) -> None:
         """Take a worker off the list that has ended."""
@@ -322,6 +357,8 @@ class WorkerHost(Events):
             record = self._records.pop(settlement.token, None)
         if record is not None:
             self._file.free(record)
+        if self._tenancy is not None and settled.state is not None:
+            self._tenancy.shipper.settled(settlement.token)
         with self._lock:
             self._changed.notify_all()
         if self.on_settled is not None:
@@ -337,6 +374,10 @@ class WorkerHost(Events):
     def wished(self, wishes: Sequence[Wish]) -> None:
         """Do to running jobs what was asked."""
         for wish in wishes:
+            if wish.kind == "ship":
+                if self._tenancy is not None:
+                    self._tenancy.shipper.follow(wish.token)
+                continue
             with self._lock:
                 running = self._running.get(wish.token)
                 if running is None:
@@ -367,6 +408,11 @@ class WorkerHost(Events):
         if asked is not None:
             how, workers = asked
             self.stop(workers, now=how == "now")
+
+    def guarded_by(self, guardian: Guardian) -> None:
+        """Keep somebody informed who ends this host's jobs if it lets its lease run out."""
+        if self._tenancy is not None:
+            self._tenancy.guarded_by(guardian)
 
     def failed(self, error: Exception) -> None:
         """Remember an error that should not have been."""

@@ -8,14 +8,19 @@ _JOBS, _LOOK, _END, _GROUPS, _KEEP = "Jobs", "Looking", "Ending and again", "Gro
 
 _WHICH = Param("which", POSITIONAL, "ids, ranges, names, `last`, `all` or states", metavar="SELECTION",
                completer="job-ids", nargs="*", commas=True)  # fmt: skip
-_QUEUES = Param("queue", OPTION, "only jobs of this queue", completer="queues", repeat=True)
+_QUEUES = Param(
+    "queue", OPTION, "only jobs of these queues", completer="queues", repeat=True, commas=True
+)
+_ARRAY = Param("array", OPTION, "only jobs of the array with this id", type="count", metavar="ID")
 _FILTERS = (
     Param("state", OPTION, "only jobs in these states", type="states", completer="states", repeat=True, commas=True),
     _QUEUES,
     Param("name", OPTION, "only jobs whose name matches this pattern", metavar="GLOB"),
     Param("since", OPTION, "only jobs enqueued since then: 2h, 18:30 or a date", metavar="WHEN"),
     Param("exit", OPTION, "only jobs whose last attempt exited with this code", type="int", metavar="CODE"),
+    _ARRAY,
 )  # fmt: skip
+_SCHEDULE = Param("schedule", POSITIONAL, "its name", metavar="NAME", completer="schedules")
 _YES = Param("yes", FLAG, "do not ask", short="-y")
 #: flags of a job, when it is enqueued and when it is edited
 _JOB = (
@@ -38,7 +43,14 @@ _JOB = (
     Param("interactive", FLAG, "keep its standard input open for `send`"),
     Param("leave_children", FLAG, "spare what it leaves running"),
     Param("output_limit", OPTION, "output kept of one attempt", metavar="SIZE"),
-    Param("output_full", OPTION, "what happens beyond that: drop the rest, or fail", choices=("drop", "fail")),
+    Param("output_full", OPTION, "what happens beyond that: drop the rest, or fail", choices=("drop", "fail"), metavar="drop|fail"),
+    Param("after", OPTION, "not before these jobs have completed: ids, ranges, names, `last`", metavar="JOBS", completer="job-ids", repeat=True, commas=True),
+    Param("after_any", OPTION, "not before these jobs have ended, however", metavar="JOBS", completer="job-ids", repeat=True, commas=True),
+    Param("after_failed", OPTION, "only if these jobs have died", metavar="JOBS", completer="job-ids", repeat=True, commas=True),
+    Param("keep_waiting", FLAG, "wait on when what it waits for can never be; else it is cancelled"),
+    Param("unique", OPTION, "not while another job of this key is not finished; auto: of the same command", metavar="KEY", completer="keys"),
+    Param("slots", OPTION, "workers it takes while it runs", metavar="N"),
+    Param("need", OPTION, "what it takes of a host's resources: gpu=1,mem=8G", metavar="AMOUNTS", completer="resources", repeat=True, commas=True),
     Param("delay", OPTION, "not before this long from now", type="duration", metavar="TIME"),
     Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00", metavar="WHEN"),
     Param("cwd", OPTION, "directory to run in", completer="directories", metavar="DIR"),
@@ -46,6 +58,22 @@ _JOB = (
     Param("stdin", OPTION, "a file to feed it on standard input; -: what comes on this one", completer="files", metavar="FILE"),
     Param("shell", OPTION, "the shell that runs the command line", completer="files", metavar="PATH"),
 )  # fmt: skip
+#: flags of a queue, when it is created and when it is changed
+_QUEUE = (
+    Param("command", OPTION, "the command its messages are arguments of: in place of {}, or last", metavar="LINE"),
+    Param("shell", FLAG, "that command is a line for a shell, with the message as $1"),
+    Param("cwd", OPTION, "the directory that command runs in", completer="directories", metavar="DIR"),
+    Param("limit", OPTION, "run at most so many of its jobs at once", metavar="N"),
+    Param("rate", OPTION, "start at most so many in a time: 10/m, 3/10s", metavar="N/TIME"),
+    Param("priority", OPTION, "of its jobs, where they say nothing", metavar="N", short="-p"),
+    Param("max_retries", OPTION, "likewise: retries after the first attempt", metavar="N"),
+    Param("backoff_base", OPTION, "likewise: a retry waits base ** attempts seconds", metavar="BASE"),
+    Param("timeout", OPTION, "likewise: end an attempt that runs longer", metavar="TIME"),
+    Param("halt_on", OPTION, "pause it when so many of its jobs have died", metavar="N"),
+    Param("accept_messages", FLAG, "take messages for it from the network and from spool files"),
+    Param("pull", FLAG, "give its jobs only to who asks for this queue by name"),
+)  # fmt: skip
+_QUEUE_NAME = Param("queue", POSITIONAL, "its name", metavar="NAME", completer="queues")
 
 TABLE: tuple[Command, ...] = (
     Command(
@@ -54,6 +82,8 @@ TABLE: tuple[Command, ...] = (
             *_JOB,
             Param("paused", FLAG, "hold it until `resume`"),
             Param("no_shell", FLAG, "run the program directly, its words as they are"),
+            Param("array", OPTION, "one job for each index, in $QUEUECTL_INDEX: 0-99, 1,3,7-9, 0-20:5; %10: at most 10 at once", metavar="INDICES"),
+            Param("dry_run", FLAG, "print each command and enqueue nothing"),
             Param("from", OPTION, "enqueue every line of a file; - is standard input", completer="files", metavar="FILE"),
             Param("keep_going", FLAG, "with many lines: skip bad ones"),
             Param("quiet", FLAG, "print only the id"),
@@ -63,25 +93,71 @@ TABLE: tuple[Command, ...] = (
         description=(
             "Everything behind the flags is the job's, verbatim: quotes, pipes and variables mean what they mean to"
             " the shell that runs it. After -- it is taken as it is. What begins with { is a job as JSON.\n"
-            "`enqueue -` reads one command line, or one JSON object, from each line of standard input."
+            "`enqueue -` reads one command line, or one JSON object, from each line of standard input; a list of such objects,"
+            " which may wait for each other by name, is enqueued all or none, also `--from FILE`.\n"
+            "The fields of a job as JSON: command, args, shell, queue, name, id, priority, max_retries, backoff_base, backoff_max,"
+            " jitter, timeout, idle_timeout, kill_grace, output_limit, ship_limit, output_full, retry_on, no_retry_on, merge,"
+            " interactive, leave_children, on_success, on_failure, on_dead, unmet, on_lost_contact, delay, at, cwd, env, stdin,"
+            " stdin_file, paused, after, after_any, after_failed, keep_waiting, unique, slots, need. They mean what the flags do,"
+            " and the settings of their names; id is a name, shell also true or false, stdin the text itself.\n"
+            "An unquoted ::: makes a job for each argument behind it, as in GNU parallel: {} is the argument, {.} without its"
+            " extension, {/} without its directory, {//} its directory, {/.} both, {1} that of the first :::, {#} the job's number."
+            " Several ::: make every combination, :::+ goes in step, :::: takes the lines of a file."
         ),
         examples=(
             "enqueue sleep 5 && echo done",
             "enqueue --timeout 5m --priority 2 make -j4",
             'enqueue {"command": "echo", "args": ["a b"], "max_retries": 1}',
             "enqueue --at 18:30 -- ./nightly --full",
+            "enqueue convert {} {.}.png ::: *.jpg",
+            "enqueue --array 0-99%10 -- ./sim $QUEUECTL_INDEX",
+            "enqueue --after 3-5 --need gpu=1 ./train",
         ),
     ),
     Command(
+        ("submit",), "give messages to a queue that has a command", "queuectl.commands.messages:submit",
+        (
+            Param("priority", OPTION, "higher runs first", type="int", metavar="N", short="-p"),
+            Param("delay", OPTION, "not before this long from now", type="duration", metavar="TIME"),
+            Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00", metavar="WHEN"),
+            Param("name", OPTION, "a name, unique among the jobs that are not finished", short="-n"),
+            Param("unique", OPTION, "not while another job of this key is not finished; auto: of the same message", metavar="KEY", completer="keys"),
+            Param("from", OPTION, "every line of a file; - is standard input", completer="files", metavar="FILE"),
+            Param("quiet", FLAG, "print only the ids"),
+            Param("queue", POSITIONAL, "the queue", completer="queues"),
+            Param("messages", TAIL, "each is one argument of the queue's command", metavar="MESSAGE…"),
+        ),
+        topic=_JOBS, mutates=True,
+        description=(
+            "Each message is a job: the queue's command with the message in place of {}, or behind it, as one argument whatever"
+            " is in it. `submit QUEUE -` takes every line of standard input that is not empty."
+        ),
+        examples=("submit thumbs a.jpg 'b c.jpg'", "submit thumbs --from names.txt"),
+    ),
+    Command(
         ("status",), "counts, workers and what is going on; or one job whole", "queuectl.commands.looking:status",
-        (_WHICH._replace(help="the jobs to show whole"),), topic=_LOOK, examples=("status", "status 3"),
+        (_ARRAY._replace(help="how far the array with this id is"), _WHICH._replace(help="the jobs to show whole")),
+        topic=_LOOK, examples=("status", "status 3", "status --array 12"),
+    ),
+    Command(
+        ("top",), "the status again and again, until q", "queuectl.commands.top:top", topic=_LOOK, local=True,
+        description="Without a terminal it is `status`.",
+    ),
+    Command(
+        ("stats",), "what queues have done in the last hour and day, how long jobs waited and ran", "queuectl.commands.stats:stats",
+        (_QUEUES._replace(help="only this queue"),), topic=_LOOK,
+        description="WAITED and RAN are of the last attempts: half of them took no longer, and 95 of 100 no longer than the column beside it says.",
+        examples=("stats", "stats --queue gpu"),
     ),
     Command(
         ("list",), "list jobs", "queuectl.commands.looking:list_jobs",
-        (*_FILTERS, Param("limit", OPTION, "at most so many, the newest", type="count", metavar="N"), _WHICH),
+        (
+            *_FILTERS, Param("limit", OPTION, "at most so many, the newest", type="count", metavar="N"),
+            Param("tree", FLAG, "jobs below those that they wait for"), _WHICH,
+        ),
         aliases=("ps",), topic=_LOOK,
         description="Shows the newest 50 on a terminal, all otherwise.",
-        examples=("list --state pending", "list failed,dead", "list --since 2h --queue gpu"),
+        examples=("list --state pending", "list failed,dead", "list --since 2h --queue gpu", "list --tree"),
     ),
     Command(
         ("why",), "say why jobs are not running", "queuectl.commands.why:why", (*_FILTERS, _WHICH), topic=_LOOK,
@@ -140,11 +216,18 @@ TABLE: tuple[Command, ...] = (
         ("edit",), "change jobs that are not running", "queuectl.commands.steering:edit",
         (
             Param("command", OPTION, "the new command line", metavar="LINE"), *_JOB,
+            Param("no_merge", FLAG, "stdout and stderr apart"),
+            Param("no_interactive", FLAG, "no standard input kept open"),
+            Param("no_leave_children", FLAG, "end what it leaves running"),
+            Param("no_keep_waiting", FLAG, "cancel it when what it waits for can never be"),
             _WHICH._replace(help="ids, ranges and names", nargs="+"),
         ),
         topic=_END, mutates=True,
-        description="Without flags the job is opened in $VISUAL or $EDITOR, and changed only if all of it is right.",
-        examples=("edit 3", "edit 3 --priority 5", "edit 3-5 --command 'make -j4' --timeout 10m"),
+        description=(
+            "Without flags the job is opened in $VISUAL or $EDITOR, and changed only if all of it is right.\n"
+            "`none` takes a value back: edit 3 --timeout none --after none --need none."
+        ),
+        examples=("edit 3", "edit 3 --priority 5", "edit 3-5 --command 'make -j4' --timeout 10m", "edit 3 --after none"),
     ),
     Command(
         ("move",), "put waiting jobs into another queue, or first or last", "queuectl.commands.steering:move",
@@ -201,14 +284,20 @@ TABLE: tuple[Command, ...] = (
     Command(
         ("worker", "start"), "start workers", "queuectl.commands.workers:start",
         (
-            Param("queue", OPTION, "take only from this queue", completer="queues", repeat=True, short="-q"),
+            Param("queue", OPTION, "take only from these queues", completer="queues", repeat=True, short="-q", commas=True),
             Param("until_empty", FLAG, "leave when nothing is left to run"),
             Param("detach", FLAG, "run in the background, without a terminal"),
+            Param("resource", OPTION, "what this host has for jobs that need it: gpu=2, gpu=[0,3], mem=24G", metavar="NAME=AMOUNT", repeat=True),
+            Param("quiet", FLAG, "no line for each job on a terminal"),
             Param("workers", POSITIONAL, "how many more; 1 by default", type="count", metavar="N", nargs="?"),
         ),
         topic=_GROUPS, local=True,
-        description="On the command line it stays in the foreground: Ctrl-C finishes what runs, a second one stops it.",
-        examples=("worker start 3", "worker start 2 --queue gpu", "worker start 2 --detach"),
+        description=(
+            "On the command line it stays in the foreground: Ctrl-C finishes what runs, a second one stops it.\n"
+            "Resources are the host's: what is given again adds up. A small number without a unit is items: a job that"
+            " needs gpu=1 finds its item in QUEUECTL_GPU, and in CUDA_VISIBLE_DEVICES unless it brings its own."
+        ),
+        examples=("worker start 3", "worker start 2 --queue gpu,default", "worker start 4 --resource gpu=2 --resource mem=24G"),
     ),
     Command(
         ("worker", "stop"), "stop workers; running jobs finish", "queuectl.commands.workers:stop",
@@ -222,20 +311,84 @@ TABLE: tuple[Command, ...] = (
     Command(("worker", "list"), "list workers", "queuectl.commands.workers:list_workers", topic=_GROUPS),
     Command(
         ("queue", "create"), "create a queue", "queuectl.commands.queues:create",
+        (*_QUEUE, Param("queue", POSITIONAL, "its name", metavar="NAME")),
+        topic=_GROUPS, mutates=True,
+        examples=("queue create gpu --limit 2", "queue create thumbs --command './thumb.sh {}' --limit 4 --max-retries 2"),
+    ),
+    Command(
+        ("queue", "set"), "change a queue; without flags: show it", "queuectl.commands.queues:change",
         (
-            Param("limit", OPTION, "run at most so many of its jobs at once", type="count", metavar="N"),
-            Param("queue", POSITIONAL, "its name", metavar="NAME"),
+            *_QUEUE,
+            Param("no_shell", FLAG, "that command is a program and its words"),
+            Param("no_accept_messages", FLAG, "take no messages from elsewhere"),
+            Param("no_pull", FLAG, "give its jobs to every worker"),
+            _QUEUE_NAME,
         ),
-        topic=_GROUPS, mutates=True, examples=("queue create gpu --limit 2",),
-    ),
-    Command(("queue", "list"), "list queues", "queuectl.commands.queues:list_queues", topic=_GROUPS),
-    Command(
-        ("queue", "pause"), "start no more jobs of a queue", "queuectl.commands.queues:pause",
-        (Param("queue", POSITIONAL, "its name", metavar="NAME", completer="queues"),), topic=_GROUPS, mutates=True,
+        topic=_GROUPS, mutates=True, description="`none` takes a value back: queue set gpu --limit none.",
+        examples=("queue set gpu --limit 4", "queue set gpu --limit none --rate 10/m"),
     ),
     Command(
-        ("queue", "resume"), "start jobs of a queue again", "queuectl.commands.queues:resume",
-        (Param("queue", POSITIONAL, "its name", metavar="NAME", completer="queues"),), topic=_GROUPS, mutates=True,
+        ("queue", "list"), "list queues", "queuectl.commands.queues:list_queues", topic=_GROUPS,
+        description="OLDEST is how long the first job has waited that is due, not on hold, and waits for no other job.",
+    ),
+    Command(
+        ("queue", "peek"), "print what waits in a queue, a message or a command a line", "queuectl.commands.messages:peek",
+        (Param("limit", OPTION, "at most so many", type="count", metavar="N"), _QUEUE_NAME),
+        topic=_GROUPS, description="Byte for byte on a pipe; a newline in a message is written \\n.", examples=("queue peek thumbs",),
+    ),
+    Command(
+        ("queue", "pause"), "start no more jobs of a queue", "queuectl.commands.queues:pause", (_QUEUE_NAME,),
+        topic=_GROUPS, mutates=True,
+    ),
+    Command(
+        ("queue", "resume"), "start jobs of a queue again", "queuectl.commands.queues:resume", (_QUEUE_NAME,),
+        topic=_GROUPS, mutates=True,
+    ),
+    Command(
+        ("queue", "remove"), "delete a queue without jobs", "queuectl.commands.queues:remove", (_QUEUE_NAME,),
+        topic=_GROUPS, mutates=True,
+    ),
+    Command(
+        ("schedule", "add"), "enqueue a job again and again", "queuectl.commands.schedules:add",
+        (
+            Param("schedule", POSITIONAL, "its name", metavar="NAME"),
+            Param("when", POSITIONAL, "five fields of cron in quotes, @daily and the like, or every 10m", metavar="WHEN", completer="times", nargs="+"),
+            Param("tz", OPTION, "the time zone its times are in; this machine's by default", metavar="ZONE", completer="zones"),
+            Param("overlap", OPTION, "while its last job has not ended: skip this time, or queue one more; skip by default", choices=("skip", "queue"), metavar="skip|queue"),
+            Param("missed", OPTION, "after times when no host was running: enqueue none, one, or all of at most 1,000; one by default", choices=("none", "one", "all"), metavar="none|one|all"),
+            Param("replace", FLAG, "in place of the schedule of that name"),
+            *_JOB,
+            Param("paused", FLAG, "hold each job until `resume`"),
+            Param("no_shell", FLAG, "run the program directly, its words as they are"),
+            Param("job", TAIL, "behind --: the command line", metavar="-- COMMAND…"),
+        ),
+        topic=_GROUPS, mutates=True,
+        description=(
+            "Schedules fire while a host with workers runs anywhere, once however many there are. A time that the clocks skip in"
+            " spring fires once right after the gap, one that comes twice in autumn fires once; a star in the minutes or hours"
+            " and `every` go by real time. What the job leaves open is decided whenever it fires."
+        ),
+        examples=(
+            "schedule add nightly '0 3 * * *' --tz Europe/Rome -- ./backup.sh",
+            "schedule add beat every 10m --overlap queue -- ./beat",
+        ),
+    ),
+    Command(("schedule", "list"), "list schedules: when they fire next, and what came of the last time", "queuectl.commands.schedules:list_schedules", topic=_GROUPS),
+    Command(
+        ("schedule", "pause"), "let a schedule fire no more for now", "queuectl.commands.schedules:pause", (_SCHEDULE,),
+        topic=_GROUPS, mutates=True,
+    ),
+    Command(
+        ("schedule", "resume"), "let a schedule fire again, from its next time on", "queuectl.commands.schedules:resume", (_SCHEDULE,),
+        topic=_GROUPS, mutates=True,
+    ),
+    Command(
+        ("schedule", "run"), "enqueue the job of a schedule now; its times stay as they are", "queuectl.commands.schedules:run", (_SCHEDULE,),
+        topic=_GROUPS, mutates=True, examples=("schedule run nightly",),
+    ),
+    Command(
+        ("schedule", "remove"), "delete a schedule; jobs it has made stay", "queuectl.commands.schedules:remove", (_SCHEDULE,),
+        topic=_GROUPS, mutates=True,
     ),
     Command(("dlq", "list"), "list dead jobs and why they died", "queuectl.commands.dlq:list_dead", (*_FILTERS[1:], _WHICH), topic=_GROUPS),
     Command(
@@ -260,6 +413,109 @@ TABLE: tuple[Command, ...] = (
             Param("value", POSITIONAL, "its new value", metavar="VALUE", completer="setting-values", nargs="*"),
         ),
         topic=_KEEP, mutates=True, examples=("set", "set max-retries 5", "set timeout 10m --queue gpu"),
+    ),
+    Command(
+        ("export",), "write jobs with all their history as lines of JSON", "queuectl.commands.transfer:export",
+        (
+            Param("file", OPTION, "into this new file instead of standard output", completer="files", metavar="FILE", short="-o"),
+            Param("force", FLAG, "replace the file"),
+            Param("no_output", FLAG, "without what the jobs wrote"),
+            *_FILTERS, _WHICH,
+        ),
+        topic=_KEEP,
+        description="Without a selection: all jobs, with queues, settings and schedules. The lines hold the jobs' environments.",
+        examples=("export --file jobs.jsonl", "export completed --since 7d"),
+    ),
+    Command(
+        ("import",), "bring exported jobs in, under their ids", "queuectl.commands.transfer:import_jobs",
+        (Param("file", POSITIONAL, "what export wrote; - is standard input", completer="files", metavar="FILE"),),
+        topic=_KEEP, mutates=True,
+        description="All or nothing. Queues, settings and schedules that are there already stay as they are; what was running waits again.",
+        examples=("import jobs.jsonl",),
+    ),
+    Command(
+        ("backup",), "write a copy of the store to a new file", "queuectl.commands.transfer:backup",
+        (Param("file", POSITIONAL, "the new file", completer="files", metavar="FILE"),), topic=_KEEP,
+        description="While it is in use. The copy is a store itself.", examples=("backup ~/queue-2026-11-21.db",),
+    ),
+    Command(
+        ("doctor",), "look whether all is well, and say what to do", "queuectl.commands.doctor:doctor", topic=_KEEP,
+    ),
+    Command(
+        ("serve",), "run workers and take jobs by socket, network and spool files", "queuectl.serving:serve",
+        (
+            Param("workers", OPTION, "how many jobs at once; 1 by default", type="size", metavar="N"),
+            Param("queue", OPTION, "take only from this queue", completer="queues", repeat=True, short="-q"),
+            Param("resource", OPTION, "what this host has, such as gpu=2", metavar="NAME=AMOUNT", repeat=True),
+            Param("socket", OPTION, "where its Unix socket is", metavar="PATH", completer="files"),
+            Param("messages", OPTION, "take lines of QUEUE MESSAGE by TCP", metavar="HOST:PORT"),
+            Param("spool", OPTION, "take the lines of DIR/QUEUE.queue as messages", metavar="DIR", completer="directories"),
+            Param("http", OPTION, "serve the HTTP API", metavar="HOST:PORT"),
+            Param("token_file", OPTION, "who may use the HTTP API", metavar="FILE", completer="files"),
+            Param("tls_cert", OPTION, "the HTTP server's certificate", metavar="FILE", completer="files"),
+            Param("tls_key", OPTION, "and its key", metavar="FILE", completer="files"),
+            Param("allow_remote", FLAG, "let other machines send messages"),
+            Param("allow_insecure", FLAG, "serve HTTP to other machines without TLS, tokens readable on the way"),
+            Param("log_format", OPTION, "how it tells what happens, on standard error", choices=("text", "json"), metavar="text|json"),
+            Param("detach", FLAG, "run in the background, without a terminal"),
+            Param("install_unit", FLAG, "write a systemd unit that does the same, and end"),
+            Param("force", FLAG, "with --install-unit: replace another one"),
+        ),
+        topic=_KEEP, local=True,
+        description=(
+            "It stays in the foreground: Ctrl-C or SIGTERM finishes what runs, a second one hands it back. SIGHUP reads tokens,"
+            " certificates and limits again. The socket is always there, at QUEUECTL_SOCKET or in the state directory, for you only."
+        ),
+        examples=("serve --workers 4", "serve --messages 127.0.0.1:1234 --spool /var/spool/isqueue", "serve --workers 2 --install-unit"),
+    ),
+    Command(
+        ("batch",), "run a command for each file, and keep what it writes beside the file", "queuectl.commands.batch:batch",
+        (
+            Param("jobs", OPTION, "how many at once; one for each processor by default", type="count", metavar="N", short="-j"),
+            Param("suffix", OPTION, "what the results' names end with; .result by default", metavar="TEXT"),
+            Param("force", FLAG, "also files whose result is there and not older"),
+            Param("max_retries", OPTION, "retries after the first attempt", metavar="N"),
+            Param("timeout", OPTION, "end an attempt that runs longer", metavar="TIME"),
+            Param("output_limit", OPTION, "a job that writes more fails", metavar="SIZE"),
+            Param("command_line", TAIL, "the command, and behind ::: the files", metavar="COMMAND ::: FILE…"),
+        ),
+        topic=_JOBS, local=True,
+        description=(
+            "Each file is the standard input of a job, and FILE.result gets its standard output, whole or not at all. Run it again to go"
+            " on where it was interrupted: files whose result is there are passed over. Exit code 4 if one could not be done."
+        ),
+        examples=("batch -j 4 'ffmpeg -i - -f mp3 -' ::: *.wav", "batch sha256sum ::: *.iso"),
+    ),
+    Command(
+        ("produce",), "append messages to a queue's spool file, with or without a service", "queuectl.commands.spooling:produce",
+        (
+            Param("spool", OPTION, "the directory of the spool files; QUEUECTL_SPOOL, or in the state directory", metavar="DIR", completer="directories"),
+            Param("queue", POSITIONAL, "the queue", metavar="QUEUE", completer="queues"),
+            Param("messages", TAIL, "each becomes a line of the file", metavar="MESSAGE…"),
+        ),
+        topic=_KEEP, local=True, examples=("produce server_type google.com yahoo.com",),
+    ),
+    Command(
+        ("consume",), "run a command for each line of a queue's spool file, as they come", "queuectl.serving:consume",
+        (
+            Param("processes", OPTION, "how many at once; 2 by default", type="count", metavar="N", short="-p"),
+            Param("queue", OPTION, "the queue; it is made if need be", metavar="QUEUE", completer="queues", short="-q"),
+            Param("spool", OPTION, "the directory of the spool files; QUEUECTL_SPOOL, or in the state directory", metavar="DIR", completer="directories"),
+            Param("log_format", OPTION, "how it tells what happens, on standard error", choices=("text", "json"), metavar="text|json"),
+            Param("command_line", TAIL, "the command; the message is its last argument, or stands in place of {}", metavar="COMMAND…"),
+        ),
+        topic=_KEEP, local=True,
+        description="The queue keeps the command, takes messages, and runs at most that many jobs at once. Ctrl-C finishes what runs; what has not been read is there next time.",
+        examples=("consume -p 4 -q server_type ./identify.sh",),
+    ),
+    Command(
+        ("ctl",), "send a line to a running `serve` and show its answer", "queuectl.commands.ctl:ctl",
+        (
+            Param("socket", OPTION, "where its socket is", metavar="PATH", completer="files"),
+            Param("timeout", OPTION, "wait for the answer at most so long", type="duration", metavar="TIME"),
+            Param("request", TAIL, "a command, or `queue: COMMAND`, `status: all`, `status: ID`", metavar="REQUEST…"),
+        ),
+        topic=_KEEP, local=True, examples=("ctl 'status: all'", "ctl enqueue --priority 2 echo hello"),
     ),
     Command(
         ("help",), "explain commands", "queuectl.commands.help:show",

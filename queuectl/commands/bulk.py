@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from queuectl.commands.adding import Tally, dry_run
 from queuectl.commands.drafts import Maker, directory
 from queuectl.commands.jobs import no_workers
 from queuectl.commands.result import Result, Text, plural
@@ -11,7 +12,7 @@ from queuectl.errors import QueuectlError, Refused, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
 
     from queuectl.commands.context import Context
@@ -19,65 +20,42 @@ if TYPE_CHECKING:
     from queuectl.store.base import Store
     from queuectl.table import Args
 
+    #: makes the job of a line, None for a line that is none
+    Make = Callable[[str], NewJob | None]
+
 #: bytes read at once; what a slow writer has written so far comes earlier
 _CHUNK = 256 * 1024
 _LONGEST_LINE = 1024 * 1024
-_PROBLEMS_SHOWN = 20
 
 
 class BadLine(UsageError):  # noqa: N818 (named like the other errors)
     """line {number}: {reason}"""  # noqa: D400, D415 (the message itself)
 
 
-class _Tally:
-    """What has come of the lines so far."""
-
-    def __init__(self) -> None:
-        self.jobs = 0
-        #: (first, last) of consecutive ids
-        self.ranges: list[tuple[int, int]] = []
-        self.problems: list[str] = []
-        self.bad = 0
-        self.first_error = 0
-
-    def added(self, ids: Sequence[int]) -> None:
-        if not ids:
-            return
-        self.jobs += len(ids)
-        # a store hands out ids of one call in a row
-        if self.ranges and self.ranges[-1][1] + 1 == ids[0]:
-            self.ranges[-1] = (self.ranges[-1][0], ids[-1])
-        else:
-            self.ranges.append((ids[0], ids[-1]))
-
-    def problem(self, number: int, error: QueuectlError) -> None:
-        self.bad += 1
-        self.first_error = self.first_error or error.exit_status
-        if self.bad <= _PROBLEMS_SHOWN:
-            self.problems.append(f"line {number}: {error}")
-
-    def ids(self) -> Iterator[int]:
-        for first, last in self.ranges:
-            yield from range(first, last + 1)
-
-
 def enqueue_many(ctx: Context, args: Args) -> Result:
     """Enqueue every line: all of them or none, or with --keep-going all that are good."""
     path: str = getattr(args, "from") or "-"
+    if args.job and args.job.text != "-":
+        raise UsageError("enqueue: give a command or --from FILE, not both")
     maker = Maker(ctx, args)
     if "name" in maker.flags:
         raise UsageError("enqueue: --name is for one job; in a file give each its own, as JSON")
-    with _open(ctx, path) as source:
+    if args.array is not None:
+        raise UsageError("enqueue: --array is for one command, not for many lines")
+    with open_source(ctx, path) as source:
+        if args.dry_run:
+            return dry_run(ctx, _jobs_of_all(maker, source))
         tally = (
             _keep_going(ctx, maker, source) if args.keep_going else _all_or_none(ctx, maker, source)
         )
     return _answer(ctx, args, tally)
 
 
-def _open(ctx: Context, path: str) -> BinaryIO:
+def open_source(ctx: Context, path: str, command: str = "enqueue") -> BinaryIO:
+    """Open the file that lines come from, `-` being standard input. Raises UsageError."""
     if path == "-":
         if ctx.stdin is None:
-            raise UsageError("enqueue -: standard input is not free here; use --from FILE")
+            raise UsageError(f"{command} -: standard input is not free here; use --from FILE")
         return open(os.dup(ctx.stdin.fileno()), "rb", buffering=0)
     try:
         return open(directory(ctx, path), "rb", buffering=0)
@@ -85,39 +63,86 @@ def _open(ctx: Context, path: str) -> BinaryIO:
         raise UsageError(f"--from {path}: {error.strerror}") from None
 
 
-def _all_or_none(ctx: Context, maker: Maker, source: BinaryIO) -> _Tally:
+def _jobs_of_all(maker: Maker, source: BinaryIO) -> Sequence[NewJob]:
+    """Return the jobs of all lines. Raises BadLine."""
+    with spooled(source) as file:
+        text = _graph(file)
+        if text is not None:
+            from queuectl.commands.graph import read
+
+            return read(maker, text)
+        make = _line_maker(maker)
+        return [job for start, lines, _ in chunks(file) for job in _jobs(make, lines, start)]
+
+
+def _all_or_none(ctx: Context, maker: Maker, source: BinaryIO) -> Tally:
     """Add everything in one transaction.
 
     A pipe is read to its end first: the writer's lock must not wait for whoever fills the pipe.
     """
-    with _spooled(source) as file:
-        return ctx.write(lambda store: _add_all(ctx, store, maker, file))
+    with spooled(source) as file:
+        text = _graph(file)
+        if text is not None:
+            return _add_graph(ctx, maker, text)
+        return add_lines(ctx, _line_maker(maker), file)
 
 
-def _add_all(ctx: Context, store: Store, maker: Maker, file: BinaryIO) -> _Tally:
-    tally = _Tally()
-    total = os.fstat(file.fileno()).st_size
-    done = 0
-    with store.transaction():
-        for start, lines, size in _chunks(file):
-            jobs = _jobs(maker, lines, start)
-            try:
-                tally.added(store.add(jobs) if jobs else ())
-            except QueuectlError as error:
-                raise _blamed(store, maker, lines, start, error) from None
-            done += size
-            if ctx.progress is not None and done:
-                ctx.progress(tally.jobs, tally.jobs * total // done)
+def _graph(file: BinaryIO) -> str | None:
+    """Return all of a file that is one JSON document of jobs, None for any other."""
+    from queuectl.commands.graph import LARGEST, is_graph
+
+    start = file.tell()
+    head = file.read(4096)
+    file.seek(start)
+    if not is_graph(_text(head)):
+        return None
+    data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise UsageError(
+            f"a document of jobs has at most {LARGEST // 1024**2} MiB: give them a line each"
+        )
+    return _text(data)
+
+
+def _add_graph(ctx: Context, maker: Maker, text: str) -> Tally:
+    from queuectl.commands.graph import read
+
+    jobs = read(maker, text)
+    tally = Tally()
+    tally.added(ctx.write(lambda store: store.add(jobs)))
     return tally
 
 
-def _jobs(maker: Maker, lines: Sequence[str], start: int) -> list[NewJob]:
+def add_lines(ctx: Context, make: Make, file: BinaryIO) -> Tally:
+    """Add the job that each line of a file makes, all of them or none. Raises BadLine."""
+    return ctx.write(lambda store: _add_all(ctx, store, make, file))
+
+
+def _add_all(ctx: Context, store: Store, make: Make, file: BinaryIO) -> Tally:
+    tally = Tally()
+    total = os.fstat(file.fileno()).st_size
+    done = 0
+    with store.transaction():
+        for start, lines, size in chunks(file):
+            jobs = _jobs(make, lines, start)
+            try:
+                tally.added(store.add(jobs) if jobs else ())
+            except QueuectlError as error:
+                raise _blamed(store, make, lines, start, error) from None
+            done += size
+            if ctx.progress is not None and done:
+                so_far = tally.jobs + tally.existing
+                ctx.progress(so_far, so_far * total // done)
+    return tally
+
+
+def _jobs(make: Make, lines: Sequence[str], start: int) -> list[NewJob]:
     """Return the jobs of lines. Raises BadLine."""
     jobs = []
     number = start
     try:
         for line in lines:
-            job = _job(maker, line)
+            job = make(line)
             if job is not None:
                 jobs.append(job)
             number += 1
@@ -127,12 +152,12 @@ def _jobs(maker: Maker, lines: Sequence[str], start: int) -> list[NewJob]:
 
 
 def _blamed(
-    store: Store, maker: Maker, lines: Sequence[str], start: int, error: QueuectlError
+    store: Store, make: Make, lines: Sequence[str], start: int, error: QueuectlError
 ) -> QueuectlError:
     """Return the error with the number of the line at which the store refused."""
     names: dict[str | None, int] = {}
     for number, line in enumerate(lines, start):
-        job = _job(maker, line)
+        job = make(line)
         if job is None:
             continue
         if job.name is not None and job.name in names:
@@ -152,14 +177,15 @@ def _bad_line(number: int, error: QueuectlError) -> BadLine:
     return bad
 
 
-def _keep_going(ctx: Context, maker: Maker, source: BinaryIO) -> _Tally:
+def _keep_going(ctx: Context, maker: Maker, source: BinaryIO) -> Tally:
     """Add good lines as they come, each chunk in a transaction of its own; note the bad ones."""
-    tally = _Tally()
-    for start, lines, _ in _chunks(source):
+    tally = Tally()
+    make = _line_maker(maker)
+    for start, lines, _ in chunks(source):
         good: list[tuple[int, NewJob]] = []
         for number, line in enumerate(lines, start):
             try:
-                job = _job(maker, line)
+                job = make(line)
             except QueuectlError as error:
                 tally.problem(number, error)
             else:
@@ -173,7 +199,7 @@ def _keep_going(ctx: Context, maker: Maker, source: BinaryIO) -> _Tally:
     return tally
 
 
-def _add_good(ctx: Context, good: Sequence[tuple[int, NewJob]], tally: _Tally) -> None:
+def _add_good(ctx: Context, good: Sequence[tuple[int, NewJob]], tally: Tally) -> None:
     """Add jobs together; when that fails one by one, to spare all but the one at fault."""
     if not good:
         return
@@ -189,15 +215,20 @@ def _add_good(ctx: Context, good: Sequence[tuple[int, NewJob]], tally: _Tally) -
         tally.added(ids)
 
 
-def _job(maker: Maker, line: str) -> NewJob | None:
-    """Return the job of a line, None when it is empty or a comment."""
-    text = line.strip()
-    if not text or text[0] == "#":
-        return None
-    return maker.from_line(text)
+def _line_maker(maker: Maker) -> Make:
+    """Return what makes the job of a line, None when it is empty or a comment."""
+    from_line = maker.from_line
+
+    def make(line: str) -> NewJob | None:
+        text = line.strip()
+        if not text or text[0] == "#":
+            return None
+        return from_line(text)
+
+    return make
 
 
-def _chunks(file: BinaryIO) -> Iterator[tuple[int, list[str], int]]:
+def chunks(file: BinaryIO) -> Iterator[tuple[int, list[str], int]]:
     """Yield (number of the first line, lines, bytes read) as they can be read."""
     number = 1
     rest = b""
@@ -220,7 +251,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _spooled(source: BinaryIO) -> BinaryIO:
+def spooled(source: BinaryIO) -> BinaryIO:
     """Return the source if it is a file, else a nameless file of all it holds, from the start."""
     import stat
 
@@ -235,24 +266,17 @@ def _spooled(source: BinaryIO) -> BinaryIO:
     return spool
 
 
-def _answer(ctx: Context, args: Args, tally: _Tally) -> Result:
+def _answer(ctx: Context, args: Args, tally: Tally) -> Result:
     if tally.ranges:
         ctx.last_id = tally.ranges[-1][1]
-    spans = [f"{first}-{last}" if last > first else str(first) for first, last in tally.ranges]
-    data = {
-        "enqueued": tally.jobs,
-        "ids": spans,
-        "problems": tally.problems,
-        "bad_lines": tally.bad,
-    }
-    notes = list(tally.problems)
-    if tally.bad > len(notes):
-        notes.append(f"{tally.bad - len(notes)} more lines are bad")
+    data = {**tally.data, "problems": tally.problems, "bad_lines": tally.bad}
+    notes = [*tally.problems, *tally.remarks]
+    if tally.bad > len(tally.problems):
+        notes.append(f"{tally.bad - len(tally.problems)} more lines are bad")
     exit_code = tally.first_error or 0
     if args.quiet:
-        lines = "\n".join(map(str, tally.ids())) if tally.jobs else ""
-        return Result(data, (Text(lines),) if lines else (), notes, exit_code)
-    where = f": {', '.join(spans[:10])}" if spans else ""
+        return tally.quiet()._replace(data=data, notes=notes, exit_code=exit_code)
+    where = f": {', '.join(tally.spans[:10])}" if tally.ranges else ""
     text = f"{plural(tally.jobs, 'job')} enqueued{where}"
     if tally.jobs:
         notes.extend(no_workers(ctx, maker_queue(args)))

@@ -36,6 +36,7 @@ class Context:
         open_store: Callable[[], Store],
         *,
         environ: Mapping[str, str],
+        url: Callable[[], str] | None = None,
         mode: str = ONE_SHOT,
         screen: Screen = Screen(),  # noqa: B008 (immutable)
         stdin: BinaryIO | None = None,
@@ -45,7 +46,7 @@ class Context:
     ) -> None:
         """Open nothing yet.
 
-        `stdin` is what `enqueue -` reads, None when it is taken; `confirm` asks a person, None
+        `url` tells what opens the store in another process; `stdin` is what `enqueue -` reads, None when it is taken; `confirm` asks a person, None
         when there is nobody to ask; `progress` hears (jobs so far, about how many there are
         or 0) while many are enqueued; `on_settled`
         hears on the pump's thread how each job of this process's workers ended.
@@ -56,6 +57,8 @@ class Context:
         self._cwd: str | None = None
         self._submitter: str | None = None
         self.environ = environ
+        #: returns the store's URL with its secrets: for the environment of a process of ours only
+        self.url = url
         self.mode = mode
         self.screen = screen
         self.stdin = stdin
@@ -101,6 +104,7 @@ class Context:
                 front.announce(
                     host_path(hosts_directory(self.store.local_directory), self._host.id)
                 )
+                self._host.guarded_by(front)
         return self._host
 
     def write(self, change: Callable[[Store], T]) -> T:

@@ -23,7 +23,12 @@ _SHORT = 8
 
 
 def start_detached(
-    ctx: Context, workers: int, queues: Sequence[str], *, until_empty: bool
+    ctx: Context,
+    workers: int,
+    queues: Sequence[str],
+    *,
+    until_empty: bool,
+    resources: Sequence[str] = (),
 ) -> Result:
     """Start a host in the background; return once it is registered and its workers run.
 
@@ -36,9 +41,13 @@ def start_detached(
     words = ["worker", "start", str(workers)]
     for queue in queues:
         words += ["--queue", queue]
+    for resource in resources:
+        words += ["--resource", resource]
     if until_empty:
         words.append("--until-empty")
-    facts = _start(["--store", ctx.store.name, "--json", *words], dict(ctx.environ))
+    # in the environment, where others cannot see the password of a URL
+    url = ctx.url() if ctx.url is not None else ctx.store.name
+    facts = start_background(["--json", *words], {**ctx.environ, "QUEUECTL_STORE": url})
     host, pid = facts["host"], facts["pid"]
     only = f" for {', '.join(queues)}" if queues else ""
     text = (
@@ -49,7 +58,7 @@ def start_detached(
     return say(text, {**facts, "log": log})
 
 
-def _start(words: Sequence[str], environ: dict[str, str]) -> dict[str, str]:
+def start_background(words: Sequence[str], environ: dict[str, str]) -> dict[str, str]:
     """Run it; return what it says of itself just before it lets go of its standard output."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(queuectl.__file__)))
     if os.path.basename(root) not in ("site-packages", "dist-packages"):

@@ -12,7 +12,7 @@ from queuectl.tokens import unquote_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.table import Args, Tail
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 #: bytes of one argument without its NUL: Linux refuses more (MAX_ARG_STRLEN in execve(2))
 LONGEST_WORD = 128 * 1024 - 1
+#: a unique key that means: the queue and the command
+AUTO = "auto"
+#: flags about other jobs and about what a host has
+_GPUS = "CUDA_VISIBLE_DEVICES"
+_DEMANDS = ("after", "after_any", "after_failed", "unique", "slots", "need")
 
 
 class Maker:
@@ -36,8 +41,14 @@ class Maker:
         self.no_shell: bool = getattr(args, "no_shell", False)
         #: what flags say, as fields of NewJob
         self.flags = _from_flags(ctx, args)
+        if any(getattr(args, name, None) not in (None, []) for name in _DEMANDS):
+            from queuectl.commands.demands import demands
+
+            self.flags.update(demands(ctx, args, new=capture))
         self.env = _environment(ctx, args.env, captured(ctx) if capture else {})
+        self._env_given = {item.partition("=")[0] for item in args.env}
         self._rest: tuple[object, ...] | None = None
+        self._rest_of_argv: tuple[object, ...] | None = None
 
     def from_tail(self, tail: Tail) -> NewJob:
         """Return the job of a tail. Raises UsageError."""
@@ -50,8 +61,15 @@ class Maker:
             raise UsageError("enqueue: JSON must be one word: put it in single quotes")
         if "shell" in self.flags:
             raise UsageError("enqueue: --shell takes a command line: put it in quotes, as one word")
-        _check_text("the command", *tail.words)
-        return self.make({"command": tail.words[0], "args": tail.words[1:]})
+        return self.from_words(tail.words)
+
+    def from_words(self, words: Sequence[str]) -> NewJob:
+        """Return the job of an argv. Raises UsageError."""
+        _check_text("the command", *words)
+        args = tuple(words[1:]) or None
+        if self._rest_of_argv is None:
+            self._rest_of_argv = self._make({"command": words[0]})[3:]
+        return _keyed(NewJob._make((words[0], args, False, *self._rest_of_argv)))
 
     def from_line(self, line: str, verbatim: bool = False) -> NewJob:
         """Return the job of a command line, or of JSON when it begins with a brace."""
@@ -60,6 +78,10 @@ class Maker:
                 from queuectl.commands.jsonjobs import read_job
 
                 return self.make(read_job(line, self.ctx))
+            if line.startswith("[") and line[1:].lstrip().startswith("{"):
+                raise UsageError(
+                    "a list of jobs as JSON comes from a file: enqueue --from FILE, or enqueue -"
+                )
             if looks_like_selection(line):
                 raise UsageError(
                     f"{line!r} selects jobs and is no command: `retry {line}` runs them again;"
@@ -70,11 +92,14 @@ class Maker:
             return self.make(_split(line))
         # all but the command is the same for every line of a file
         if self._rest is None:
-            self._rest = self.make({"command": line})[1:]
-        return NewJob._make((line, *self._rest))
+            self._rest = self._make({"command": line})[1:]
+        return _keyed(NewJob._make((line, *self._rest)))
 
     def make(self, given: Fields) -> NewJob:
         """Return a job of these fields; flags fill what they lack."""
+        return _keyed(self._make(given))
+
+    def _make(self, given: Fields) -> NewJob:
         ctx = self.ctx
         fields: Fields = {**self.flags, **given}
         if "stdin" in given or "stdin_path" in given:
@@ -86,6 +111,10 @@ class Maker:
             fields["env"] = self.env
         if "policy" in self.flags and "policy" in given:
             fields["policy"] = {**_mapping(self.flags["policy"]), **_mapping(given["policy"])}
+        if "needs" in self.flags and "needs" in given:
+            fields["needs"] = {**_mapping(self.flags["needs"]), **_mapping(given["needs"])}
+        if "gpu" in _mapping(fields.get("needs") or {}):
+            self._leave_gpus_open(fields, given)
         if (
             fields.get("stdin_path")
             and _mapping(fields.get("policy", {})).get("interactive") == "on"
@@ -94,6 +123,25 @@ class Maker:
         fields.setdefault("cwd", ctx.cwd)
         fields["submitter"] = ctx.submitter
         return NewJob(**fields)  # type: ignore[arg-type]
+
+    def _leave_gpus_open(self, fields: Fields, given: Fields) -> None:
+        """Let the host say which GPUs a job that needs some may see, unless somebody named them."""
+        env = _mapping(fields["env"])
+        if (
+            _GPUS in env
+            and _GPUS not in self._env_given
+            and _GPUS not in _mapping(given.get("env", {}))
+        ):
+            fields["env"] = {name: value for name, value in env.items() if name != _GPUS}
+
+
+def _keyed(new: NewJob) -> NewJob:
+    """Return a job with the key that `unique auto` means for it, any other as it is."""
+    if new.unique != AUTO:
+        return new
+    from queuectl.commands.demands import key_of
+
+    return new._replace(unique=key_of(new))
 
 
 def _mapping(value: object) -> Mapping[str, str]:
@@ -159,6 +207,8 @@ def _policy(args: Args) -> dict[str, str]:
         value = getattr(args, name.replace("-", "_"), None)
         if value is not None and value is not False:
             policy[name] = canonical(BY_NAME[name], "on" if value is True else value)
+    if getattr(args, "keep_waiting", False):
+        policy["unmet"] = "keep"
     return policy
 
 

@@ -13,9 +13,11 @@ from queuectl.timespec import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from queuectl.commands.context import Context
     from queuectl.job import Job
-    from queuectl.store.base import Changed
+    from queuectl.store.base import Changed, Dependency
 
     Given = dict[str, object]
 
@@ -23,8 +25,13 @@ _MISSING = object()
 _COMMENT = "#"
 #: what a field becomes that is deleted from the text
 _WITHOUT: dict[str, object] = {
-    "args": None, "queue": "default", "name": None, "priority": 0, "env": {},
+    "args": None, "queue": "default", "name": None, "priority": 0, "env": {}, "unique": None,
 }  # fmt: skip
+#: fields that make one of NewJob together, and what that is without them
+_TOGETHER: dict[str, tuple[str, object]] = {
+    **dict.fromkeys(("after", "after_any", "after_failed"), ("after", ())),
+    **dict.fromkeys(("slots", "need"), ("needs", {})),
+}
 _HEAD = """\
 # Job {id}. Save and leave to change it; leave it as it is to change nothing.
 # A field that is deleted goes back to its default. Lines that begin with # are not read.
@@ -44,7 +51,7 @@ def edit_as_text(ctx: Context, job: Job) -> Changed | None:
     """
     if job.state == PROCESSING:
         raise Refused(f"job {job.id} is running")
-    before = fields_of(job)
+    before = {**fields_of(job), **_demands_of(job, ctx.store.dependencies(job.id))}
     others = ", ".join(sorted(_known().difference(before)))
     text = _HEAD.format(id=job.id, others=others) + json.dumps(before, indent=2, ensure_ascii=False)
     while True:
@@ -85,6 +92,16 @@ def fields_of(job: Job) -> Given:
     return fields
 
 
+def _demands_of(job: Job, dependencies: Sequence[Dependency]) -> Given:
+    """Return the fields that say what a job waits for and what it needs."""
+    from queuectl.commands.demands import WHEN
+
+    after = {name: [one.on for one in dependencies if one.when == when] for name, when in WHEN}
+    needs = dict(job.needs)
+    found: Given = {**after, "unique": job.unique, "slots": needs.pop("slots", None), "need": needs}
+    return {name: value for name, value in found.items() if value}
+
+
 def changes_between(ctx: Context, before: Given, text: str) -> Given:
     """Return what store.edit is to change for a job to be as a text says. Raises UsageError."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith(_COMMENT)]
@@ -103,21 +120,29 @@ def changes_between(ctx: Context, before: Given, text: str) -> Given:
     changes: Given = {}
     policy: Given = {}
     for name in names:
-        setting = name.replace("_", "-")
+        setting = "unmet" if name == "keep_waiting" else name.replace("_", "-")
         if setting in PER_JOB:
             policy[setting] = given.get(setting)
-        if name in ("at", "delay"):
-            changes["due_at"] = fields.get("due_at")
-        elif name in ("stdin", "stdin_file"):
-            changes.update((key, fields[key]) for key in ("stdin", "stdin_path") if key in fields)
-        elif name == "shell" or setting not in PER_JOB:
-            changes[name] = fields.get(name, _WITHOUT.get(name))
+        if name == "shell" or setting not in PER_JOB:
+            changes.update(_change(name, fields))
     if "args" in changes and "shell" not in after:
         # what was left open before is decided by the args again
         changes["shell"] = None
     if "cwd" in changes and changes["cwd"] is None:
         raise UsageError("cwd: missing; a job has a directory")
     return {**changes, "policy": policy} if policy else changes
+
+
+def _change(name: str, fields: Given) -> Given:
+    """Return what store.edit is to change for a field of the text that is no setting."""
+    if name in _TOGETHER:
+        field, empty = _TOGETHER[name]
+        return {field: fields.get(field, empty)}
+    if name in ("at", "delay"):
+        return {"due_at": fields.get("due_at")}
+    if name in ("stdin", "stdin_file"):
+        return {key: fields[key] for key in ("stdin", "stdin_path") if key in fields}
+    return {name: fields.get(name, _WITHOUT.get(name))}
 
 
 def _known() -> set[str]:
@@ -134,6 +159,8 @@ def _known() -> set[str]:
         "env",
         "stdin",
         "stdin_file",
+        "unique",
+        *_TOGETHER,
     }
 
 

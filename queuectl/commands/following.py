@@ -11,6 +11,7 @@ import time
 from queuectl.commands import picking
 from queuectl.commands.jobs import NO_WORKERS
 from queuectl.commands.lines import Lines, stamp
+from queuectl.commands.outputs import asking
 from queuectl.commands.result import Result, Stream, plural
 from queuectl.commands.tailing import ALL, RUNNING, Began, Ended, JobTail
 from queuectl.errors import EXIT_WAIT_FAILED, UsageError
@@ -60,11 +61,14 @@ def follow(ctx: Context, args: Args) -> Result:
             notes=(f"{picking.where_they_are(ctx.store, chosen.states)}: nothing to follow",)
         )
     if len(ids) == 1 and later is None:
-        tails = [JobTail(ctx.store, ids[0], lines=args.tail)]
+        tails = [JobTail(ctx.store, ids[0], lines=args.tail, ask=asking(ctx, ids[0]))]
         follower = Follower(ctx, tails)
         shown = alone(follower, timestamps=args.timestamps)
     else:
-        tails = [JobTail(ctx.store, job_id, lines=args.tail, since=RUNNING) for job_id in ids]
+        tails = [
+            JobTail(ctx.store, one, lines=args.tail, since=RUNNING, ask=asking(ctx, one))
+            for one in ids
+        ]
         follower = Follower(ctx, tails, later)
         shown = _Crowd(ctx, timestamps=args.timestamps).shown(follower)
     waiting = not any(host.workers for host in ctx.store.hosts()) and any(
@@ -180,7 +184,8 @@ class Follower:
         if not ranges:
             return
         for job in self._store.jobs(later._replace(ranges=ranges)):
-            self._tails[job.id] = JobTail(self._store, job.id, since=ALL)
+            ask = asking(self._ctx, job.id)
+            self._tails[job.id] = JobTail(self._store, job.id, since=ALL, ask=ask)
             self._highest = max(self._highest, job.id)
 
     def _rest(self, least: float, *, moved: bool) -> None:
@@ -304,5 +309,8 @@ def follow_output(
     timestamps: bool,
 ) -> tuple[Pieces, Follower]:
     """Return what `output -f` shows, and who says at the end how it went."""
-    follower = Follower(ctx, [JobTail(ctx.store, job.id, only=attempt, stream=stream, lines=tail)])
+    ask = asking(ctx, job.id)
+    follower = Follower(
+        ctx, [JobTail(ctx.store, job.id, only=attempt, stream=stream, lines=tail, ask=ask)]
+    )
     return alone(follower, timestamps=timestamps), follower

@@ -7,22 +7,31 @@ import select
 import signal
 import stat
 import threading
+import time
 
 from queuectl.commands.result import Result, plural, say
+from queuectl.errors import QueuectlError
 from queuectl.handover import go_headless
 from queuectl.job import FAILED, PENDING, PROCESSING
+from queuectl.resources import SLOTS
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from queuectl.commands.context import Context
+    from queuectl.commands.telling import Telling
+    from queuectl.job import Job
     from queuectl.worker import WorkerHost
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
-#: what the thread that waits for the workers writes among the numbers of signals
-_ENDED = 0
+#: what other threads write among the numbers of signals: no worker is left; something is to be told
+_ENDED, _HEARD = 0, 255
 #: seconds between looks whether anything is left: short while jobs end, long while nothing moves
 _QUICK, _SLOW = 0.02, 0.5
+#: seconds between looks whether something is wrong with this host
+_LOOK = 2.0
 _NAMED = 20
 
 
@@ -33,46 +42,84 @@ class Foreground:
     """
 
     def __init__(
-        self, ctx: Context, host: WorkerHost, queues: tuple[str, ...], *, until_empty: bool
+        self,
+        ctx: Context,
+        host: WorkerHost,
+        queues: tuple[str, ...],
+        telling: Telling,
+        *,
+        until_empty: bool,
     ) -> None:
-        """Take over the signals of this process."""
+        """Take over the signals of this process. `telling` hears of what the workers do."""
         self._ctx = ctx
         self._host = host
         self._queues = queues
+        self._telling = telling
         self._until_empty = until_empty
+        self._emptied = False
         self._signals = 0
+        self._trouble: str | None = None
         # written to by signal handlers and by the thread that waits: no handler ever takes a lock
         self._wake, self._bell = os.pipe()
         os.set_blocking(self._bell, False)
         for number in _SIGNALS:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+        telling.bell = lambda: self._ring(_HEARD)
         threading.Thread(target=self._tell_the_end, name="end-of-workers", daemon=True).start()
 
     def _tell_the_end(self) -> None:
         self._host.join()
-        os.write(self._bell, bytes((_ENDED,)))
+        self._ring(_ENDED)
+
+    def _ring(self, what: int) -> None:
+        try:
+            os.write(self._bell, bytes((what,)))
+        except BlockingIOError:
+            # full of bells: it will wake
+            pass
 
     def stay(self) -> Result:
         """Wait for the end, or for a signal; then say what happens and go on waiting."""
         pause = _QUICK
         left = -1
         while True:
-            wait = pause if self._until_empty else None
+            due = self._telling.due()
+            wait = pause if self._until_empty else _LOOK
+            if due is not None:
+                wait = min(wait, max(0.0, due - time.monotonic()))
+            said = b""
             if select.select([self._wake], [], [], wait)[0]:
                 said = os.read(self._wake, 64)
-                return self._end() if _ENDED in said else self._heed(said)
-            before, left = left, self._left()
-            if not left:
-                self._host.stop()
-                self._until_empty = False
-            pause = _QUICK if left != before else min(_SLOW, pause * 1.5)
+            signals = bytes(number for number in said if number not in (_ENDED, _HEARD))
+            if _ENDED in said:
+                return self._end()
+            if signals:
+                return self._heed(signals)
+            lines = [*self._telling.lines(), *self._troubles()]
+            if lines:
+                return Result(notes=lines, then=self.stay)
+            if self._until_empty and not said:
+                before, left = left, self._left(left)
+                if not left:
+                    self._host.stop()
+                    self._until_empty = False
+                    self._emptied = True
+                pause = _QUICK if left != before else min(_SLOW, pause * 1.5)
+
+    def _troubles(self) -> list[str]:
+        """Return a line when something has gone wrong with this host, or is right again."""
+        before, self._trouble = self._trouble, self._host.trouble
+        if self._trouble == before:
+            return []
+        return [f"these workers: {self._trouble or 'all is well again'}"]
 
     def _heed(self, said: bytes) -> Result:
         """Drain at the first signal, stop at the second, or when told to quit."""
         hung_up = signal.SIGHUP in said
         if hung_up:
             _let_go_of_terminal()
+            self._telling.each = False
         self._signals += len(said) - said.count(signal.SIGHUP)
         self._until_empty = False
         now = self._signals > 1 or signal.SIGQUIT in said
@@ -90,11 +137,25 @@ class Foreground:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        return (
-            say(f"workers ended after {plural(self._signals, 'signal')}")
-            if self._signals
-            else Result()
-        )
+        try:
+            # the second one is answered when the ends before the first have been told
+            for _ in range(2):
+                self._host.call(lambda _: None)
+        except QueuectlError:
+            pass
+        notes = [*self._telling.lines(last=True), *self._left_behind()]
+        if self._signals:
+            return say(f"workers ended after {plural(self._signals, 'signal')}", notes=notes)
+        return Result(notes=notes)
+
+    def _left_behind(self) -> Iterator[str]:
+        """Yield a remark about what waits on after --until-empty."""
+        if not self._emptied:
+            return
+        left = self._ctx.store.count(Filter(states=(PENDING, FAILED), queues=self._queues))
+        if left:
+            jobs = f"{plural(left, 'job')} {'is' if left == 1 else 'are'} left"
+            yield f"{jobs} that cannot run here now: `why pending` says why"
 
     def stay_detached(self) -> Result:
         """Say what there is to say to a log from now on, then stay.
@@ -104,8 +165,11 @@ class Foreground:
         go_headless(self._ctx.store.local_directory, self._host.id)
         return self.stay()
 
-    def _left(self) -> int:
-        """Return how many jobs can still run: those of paused queues cannot, nor those on hold."""
+    def _left(self, before: int) -> int:
+        """Return how many jobs can still run, where `before` could.
+
+        Those of paused queues cannot, nor those on hold, nor those that need what is not here.
+        """
         queues = self._ctx.store.queues()
         names = self._queues or tuple(queue.name for queue in queues)
         closed = {queue.name for queue in queues if queue.paused}
@@ -114,10 +178,18 @@ class Foreground:
             return 0
         waiting = Filter(states=(PENDING, FAILED, PROCESSING), queues=takes)
         left = self._ctx.store.count(waiting)
-        # counters do not know of jobs on hold; look at jobs only when few are left
-        if 0 < left <= _NAMED:
-            return self._ctx.store.count(waiting._replace(paused=False))
-        return left
+        # counters do not know of those; look at jobs only when few are left, or nothing moves
+        if not 0 < left <= _NAMED and left != before:
+            return left
+        jobs = self._ctx.store.jobs(waiting._replace(paused=False))
+        return left if any(self._can_run(job) for job in jobs) else 0
+
+    def _can_run(self, job: Job) -> bool:
+        """Whether a job runs or can be run here; what waits for others goes by those."""
+        if job.state == PROCESSING:
+            return True
+        total = {SLOTS: self._host.workers, **self._host.queue.resources()[1]}
+        return not job.unmet and all(total.get(n, 0) >= amount for n, amount in job.needs.items())
 
 
 def _let_go_of_terminal() -> None:

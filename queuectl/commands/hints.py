@@ -23,6 +23,11 @@ _BUILT_IN = frozenset((
     "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset", "until", "wait",
     "while",
 ))  # fmt: skip
+#: flags of enqueue that hardly any other program has
+_OUR_FLAGS = frozenset((
+    "--max-retries", "--backoff-base", "--backoff-max", "--kill-grace", "--retry-on", "--no-retry-on",
+    "--on-success", "--on-failure", "--on-dead", "--after-any", "--after-failed", "--keep-waiting",
+))  # fmt: skip
 #: variables that every job has, whatever is captured
 _ALWAYS = frozenset((
     "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "PWD", "OLDPWD", "PPID", "IFS", "OPTIND",
@@ -31,6 +36,11 @@ _ALWAYS = frozenset((
 
 def remarks(new: NewJob, environ: Mapping[str, str], memo: dict[object, object]) -> Iterator[str]:
     """Yield what there is to say about a job before it runs. `memo` remembers programs."""
+    place = ("directory", new.cwd)
+    if place not in memo:
+        memo[place] = os.path.isdir(new.cwd)
+    if not memo[place]:
+        yield f"there is no directory {new.cwd} now"
     in_shell = new.shell if new.shell is not None else not new.args
     program = _first_word(new.command) if in_shell else new.command
     if program and not (in_shell and program in _BUILT_IN):
@@ -50,12 +60,23 @@ def _about_shell_line(new: NewJob, environ: Mapping[str, str]) -> Iterator[str]:
         yield "the final & is not needed: what it leaves behind is ended with the job's shell"
     if not quotes_closed(line):
         yield "a quote in the command is not closed"
+    if " --" in line:
+        yield from _about_flags(line)
     if "$" not in line:
         return
     for name in dict.fromkeys(_variables(line)):
         known = name in _ALWAYS or name in new.env or name.startswith("QUEUECTL_")
         if name in environ and not known and not _assigned(line, name):
             yield f"${name} is set here but will not be when the job runs: add --env {name}"
+
+
+def _about_flags(line: str) -> Iterator[str]:
+    """Yield a remark about a flag of ours behind the command, which gets it."""
+    for word in line.split()[1:]:
+        flag = word.partition("=")[0]
+        if flag in _OUR_FLAGS:
+            yield f"{flag} stands behind the command and goes to it: flags of enqueue come first"
+            return
 
 
 def _first_word(line: str) -> str:

@@ -16,19 +16,31 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from queuectl.commands.context import Context
+    from queuectl.job import After
 
     Fields = dict[str, object]
+
+#: fields that name jobs to wait for
+_AFTER = frozenset(("after", "after_any", "after_failed"))
+#: how a job says how many workers it takes, in JSON and among its needs
+SLOTS = "slots"
 
 
 def read_job(text: str, ctx: Context) -> Fields:
     """Return the fields of NewJob that a JSON object gives. Raises UsageError naming the field."""
-    given = load_object(text)
+    return read_fields(load_object(text), ctx)
+
+
+def read_fields(given: dict[str, object], ctx: Context) -> Fields:
+    """Return the fields of NewJob that an object gives. Raises UsageError naming the field."""
     if "command" not in given:
         close = "" if not given else _near("command", given)
         raise UsageError(f'command: missing; a job is at least {{"command": "…"}}{close}')
     fields: Fields = {}
     for name, value in given.items():
         read = _READERS.get(name)
+        if name == "array":
+            raise UsageError("no field 'array': enqueue --array 0-3 makes one of a job")
         if read is None:
             raise UsageError(f"no field {name!r}{did_you_mean(name, _READERS) or _list_fields()}")
         read(name, value, fields)
@@ -41,7 +53,21 @@ def read_job(text: str, ctx: Context) -> Fields:
         fields["cwd"] = directory(ctx, str(fields["cwd"]))
     if "stdin" in given or "stdin_file" in given:
         _take_stdin(ctx, given, fields)
+    if not _AFTER.isdisjoint(fields):
+        _take_after(ctx, fields)
     return fields
+
+
+def _take_after(ctx: Context, fields: Fields) -> None:
+    """Make one field of the three that say what a job waits for."""
+    from queuectl.commands.demands import WHEN, check_after, jobs_before
+
+    found: dict[After, None] = {}
+    for name, when in WHEN:
+        words = [str(item) for item in fields.pop(name, ())]  # type: ignore[attr-defined]
+        found.update(dict.fromkeys(jobs_before(ctx, name, words, when)))
+    check_after(found)
+    fields["after"] = tuple(found)
 
 
 def _take_stdin(ctx: Context, given: dict[str, object], fields: Fields) -> None:
@@ -59,8 +85,16 @@ def _take_stdin(ctx: Context, given: dict[str, object], fields: Fields) -> None:
 
 def load_object(text: str) -> dict[str, object]:
     """Return the object a text holds. Raises UsageError with the character where it stops."""
+    found = load_json(text)
+    if not isinstance(found, dict):
+        raise UsageError("bad JSON: a job is an object: {…}")
+    return found
+
+
+def load_json(text: str) -> object:
+    """Return what a text holds. Raises UsageError with the character where it stops."""
     try:
-        found = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        found: object = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         where = f"at character {error.pos + 1}" if error.lineno == 1 else f"in line {error.lineno}"
         message = "something follows the object" if error.msg == "Extra data" else error.msg.lower()
@@ -68,8 +102,6 @@ def load_object(text: str) -> dict[str, object]:
         raise UsageError(f"bad JSON {where}: {message}{hint}", position=error.pos) from None
     except RecursionError:
         raise UsageError("bad JSON: nested too deeply") from None
-    if not isinstance(found, dict):
-        raise UsageError("bad JSON: a job is an object: {…}")
     return found
 
 
@@ -179,6 +211,43 @@ def _read_env(name: str, value: object, fields: Fields) -> None:
     fields[name] = value
 
 
+def _read_after(name: str, value: object, fields: Fields) -> None:
+    items = value if isinstance(value, list) else [value]
+    for item in items:
+        if isinstance(item, str):
+            good = bool(item.strip())
+        else:
+            good = isinstance(item, int) and not isinstance(item, bool) and 0 < item < 2**63
+        if not good:
+            _wrong(name, item, "the id or name of a job, or a list of them")
+    fields[name] = items
+
+
+def _read_unique(name: str, value: object, fields: Fields) -> None:
+    from queuectl.commands.demands import check_key
+
+    try:
+        fields[name] = check_key(_string(name, value))
+    except BadValue as error:
+        _wrong(name, value, str(error.facts["expected"]))
+
+
+def _read_keep(name: str, value: object, fields: Fields) -> None:
+    if not isinstance(value, bool):
+        _wrong(name, value, "true or false")
+    _policy(fields)["unmet"] = "keep" if value else "cancel"
+
+
+def _read_need(name: str, value: object, fields: Fields) -> None:
+    from queuectl.resources import read_needs
+
+    needs = {SLOTS: value} if name == SLOTS else value
+    if not isinstance(needs, dict):
+        _wrong(name, value, 'an object of amounts such as {"gpu": 1, "mem": "8G"}')
+    have: dict[str, int] = fields.setdefault("needs", {})  # type: ignore[assignment]
+    fields["needs"] = {**have, **read_needs(needs)}
+
+
 def _read_stdin(name: str, value: object, fields: Fields) -> None:
     if not isinstance(value, str):
         _wrong(name, value, "a string")
@@ -233,4 +302,11 @@ _READERS: dict[str, Callable[[str, object, Fields], None]] = {
     "stdin": _read_stdin,
     "stdin_file": _read_string,
     "paused": _read_bool,
+    "after": _read_after,
+    "after_any": _read_after,
+    "after_failed": _read_after,
+    "keep_waiting": _read_keep,
+    "unique": _read_unique,
+    SLOTS: _read_need,
+    "need": _read_need,
 }

@@ -30,15 +30,19 @@ def set_value(ctx: Context, args: Args) -> Result:
         if args.default:
             raise UsageError("set --default: which setting? for example: set max-retries --default")
         return _all_settings(ctx, queue)
-    setting = find(args.setting)
-    if queue is not None and not setting.per_job:
+    setting = _setting(args.setting)
+    if queue is not None and not setting.per_job and not setting.per_queue:
         raise UsageError(f"{setting.name} is not a setting of jobs: it cannot be set for a queue")
+    if queue is None and setting.per_queue:
+        raise UsageError(f"{setting.name} is a setting of a queue: add --queue NAME")
     if args.default:
         if args.value:
             raise UsageError(f"set {setting.name}: a value or --default, not both")
         ctx.write(lambda store: store.set(setting.name, None, queue))
     elif args.value:
         text = canonical(setting, " ".join(args.value))
+        if queue is not None and setting.per_queue:
+            _check_command(ctx, queue, {setting.name: text})
         ctx.write(lambda store: store.set(setting.name, text, queue))
     else:
         value, origin = _value_and_origin(ctx.store, setting, queue)
@@ -55,6 +59,20 @@ def set_value(ctx: Context, args: Args) -> Result:
     )
 
 
+def _setting(name: str) -> Setting:
+    """Return a setting; what `queue set` changes is no setting but looks like one."""
+    if name in ("limit", "rate", "pull"):
+        raise UsageError(f"{name} is no setting: queue set NAME --{name} …")
+    return find(name)
+
+
+def _check_command(ctx: Context, queue: str, asked: Mapping[str, str]) -> None:
+    """Raise UsageError for a command of a queue that cannot be split into words."""
+    from queuectl.template import template_of
+
+    template_of({**ctx.store.settings(queue), **asked})
+
+
 def _all_settings(ctx: Context, queue: str | None) -> Result:
     columns = (
         Column("SETTING"),
@@ -65,8 +83,13 @@ def _all_settings(ctx: Context, queue: str | None) -> Result:
     rows = [
         (setting.name, *_value_and_origin(ctx.store, setting, queue), setting.help)
         for setting in SETTINGS
+        if queue is not None or not setting.per_queue
     ]
-    data = [_setting_data(ctx, setting, queue) for setting in SETTINGS]
+    data = [
+        _setting_data(ctx, setting, queue)
+        for setting in SETTINGS
+        if queue is not None or not setting.per_queue
+    ]
     return Result(data, (Table(columns, rows),))
 
 

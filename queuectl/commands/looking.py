@@ -14,23 +14,38 @@ if TYPE_CHECKING:
     from queuectl.commands.context import Context
     from queuectl.commands.result import Column
     from queuectl.job import Job, State
+    from queuectl.store.base import QueueInfo
     from queuectl.table import Args
 
 #: rows of `list` on a terminal when no limit is given
 FIRST_PAGE = 50
 #: lines of `status` that are no jobs
 _OTHER_LINES = 8
+#: paused queues that it names
+_PAUSED = 5
 
 
 def status(ctx: Context, args: Args) -> Result:
     """Run `status`, and `status ID` for single jobs."""
+    if args.array is not None:
+        from queuectl.commands.arrays import status_of
+
+        return status_of(ctx, args)
     if args.which:
         from queuectl.commands.wholejob import show
 
         return show(ctx, args)
+    return overview(ctx)
+
+
+def overview(ctx: Context) -> Result:
+    """Return counts, workers and what is going on, to the height of the terminal."""
     counts = ctx.store.counts()
     workers = sum(host.workers for host in ctx.store.hosts())
-    rows = max(6, (ctx.screen.height if ctx.screen.terminal else 24) - _OTHER_LINES)
+    around = reasons.surroundings(ctx.store)
+    paused = _paused(around)
+    others = _OTHER_LINES + min(len(paused), _PAUSED + 1)
+    rows = max(6, (ctx.screen.height if ctx.screen.terminal else 24) - others)
     running = list(ctx.store.jobs(Filter(states=(PROCESSING,)), limit=rows))
     waiting = _waiting(ctx, max(2, (rows - len(running)) // 2))
     left = max(2, rows - len(running) - len(waiting))
@@ -38,6 +53,9 @@ def status(ctx: Context, args: Args) -> Result:
     data = {
         "counts": dict(counts),
         "workers": workers,
+        "paused_queues": [
+            {"queue": info.name, "why": info.paused_why, "waiting": waits} for info, waits in paused
+        ],
         "running": [views.job_data(job) for job in running],
         "waiting": [views.job_data(job) for job in waiting],
         "finished": [views.job_data(job) for job in finished],
@@ -45,13 +63,37 @@ def status(ctx: Context, args: Args) -> Result:
     if not any(counts.values()):
         return say(f"No jobs yet: enqueue echo hello  ({plural(workers, 'worker')})", data)
     parts = [f"{number} {state}" for state, number in counts.items() if number]
-    blocks: list[Text | Table] = [Text(f"{', '.join(parts)}; {plural(workers, 'worker')}")]
-    around = reasons.surroundings(ctx.store)
-    for title, jobs in (("Running", running), ("Waiting", waiting), ("Finished", finished)):
+    lines = [f"{', '.join(parts)}; {plural(workers, 'worker')}", *_about_paused(paused)]
+    blocks: list[Text | Table] = [Text("\n".join(lines))]
+    for title, jobs, total in (
+        ("Running", running, counts[PROCESSING]),
+        ("Waiting", waiting, counts[PENDING] + counts[FAILED]),
+        ("Finished", finished, 0),
+    ):
         if jobs:
             cells = [views.job_cells(job, around) for job in jobs]
-            blocks.append(Table(views.JOB_COLUMNS, cells, title))
+            some = f" (first {len(jobs)} of {total})" if total > len(jobs) else ""
+            blocks.append(Table(views.JOB_COLUMNS, cells, title + some))
     return Result(data, blocks)
+
+
+def _paused(around: reasons.Surroundings) -> list[tuple[QueueInfo, int]]:
+    """Return the queues that paused themselves, or are paused with jobs in them, and how many wait."""
+    found = []
+    for info in around.queues.values():
+        waits = info.counts.get(PENDING, 0) + info.counts.get(FAILED, 0)
+        if info.paused and (info.paused_why or waits):
+            found.append((info, waits))
+    return sorted(found, key=lambda one: one[0].paused_why is None)
+
+
+def _about_paused(paused: Sequence[tuple[QueueInfo, int]]) -> Iterator[str]:
+    for info, waits in paused[:_PAUSED]:
+        wait = f"{plural(waits, 'job')} {'waits' if waits == 1 else 'wait'}"
+        how = f"paused itself: {info.paused_why}" if info.paused_why else f"is paused: {wait}"
+        yield f"queue {info.name} {how}; `queue resume {info.name}` opens it"
+    if len(paused) > _PAUSED:
+        yield f"{len(paused) - _PAUSED} more queues are paused: `queue list` shows them"
 
 
 def _waiting(ctx: Context, most: int) -> list[Job]:
@@ -65,10 +107,11 @@ def list_jobs(ctx: Context, args: Args) -> Result:
     """Run `list`."""
     chosen = picking.selection_of(ctx, args)
     limit = args.limit
+    shown = _tree if args.tree else listing
     if limit is None and ctx.screen.terminal and not args.json and not chosen.only_single:
         limit = FIRST_PAGE
     if limit is None:
-        return listing(ctx, picking.jobs_of(ctx, chosen), chosen.states)
+        return shown(ctx, picking.jobs_of(ctx, chosen), chosen.states)
     newest = list(picking.jobs_of(ctx, chosen, limit=limit + 1, newest=True))
     jobs = sorted(newest[:limit], key=lambda job: job.id)
     notes = []
@@ -81,7 +124,15 @@ def list_jobs(ctx: Context, args: Args) -> Result:
         notes.append(
             f"{rest} jobs are not shown: list --limit N, or narrow it with --state and others"
         )
-    return listing(ctx, iter(jobs), chosen.states, notes=notes)
+    return shown(ctx, iter(jobs), chosen.states, notes=notes)
+
+
+def _tree(
+    ctx: Context, jobs: Iterator[Job], states: Sequence[State] = (), *, notes: Sequence[str] = ()
+) -> Result:
+    from queuectl.commands.trees import tree
+
+    return tree(ctx, list(jobs), states, notes)
 
 
 def listing(

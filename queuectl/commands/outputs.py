@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from queuectl.commands import picking, views
 from queuectl.commands.lines import stamped
@@ -12,11 +13,11 @@ from queuectl.commands.views import size
 from queuectl.errors import NotFound, Refused, UsageError
 from queuectl.job import Output
 from queuectl.output import STDERR, STDOUT, pieces, read_tail
-from queuectl.paths import output_path
+from queuectl.paths import host_path, hosts_directory, output_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from queuectl.commands.context import Context
     from queuectl.job import Attempt, Job
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from queuectl.table import Args
 
     Pieces = Iterator[tuple[int, bytes]]
+
+#: seconds to wait for what another machine has of a running job's output
+_SHIPPING = 1.5
 
 
 def output(ctx: Context, args: Args) -> Result:
@@ -51,8 +55,10 @@ def output(ctx: Context, args: Args) -> Result:
         live = Stream(_to_stdout(shown) if args.merged else shown, live=True)
         return Result(None, (live,), then=follower.finish)
     attempt = _attempt(ctx, job, args.attempt)
+    if attempt.finished_at is None and not is_here(ctx.store, attempt):
+        _await_elsewhere(ctx, attempt)
     found = output_of(ctx.store, attempt)
-    notes = incomplete(found)
+    notes = incomplete(found, shipped=not is_here(ctx.store, attempt))
     replayed = iter(()) if found is None else _read(found, args.tail, stream, job.id)
     if args.json:
         return Result(_data(job, attempt, replayed, complete=not notes), notes=notes)
@@ -60,22 +66,79 @@ def output(ctx: Context, args: Args) -> Result:
     return Result(None, (Stream(_to_stdout(shown) if args.merged else shown),), notes)
 
 
+def is_here(store: Store, attempt: Attempt) -> bool:
+    """Whether an attempt's files are on this machine, if there are any."""
+    from queuectl.shipping import ships
+
+    if not ships(store) or attempt.host is None:
+        return True
+    hosts = hosts_directory(store.local_directory)
+    path = output_path(store.local_directory, attempt.job_id, attempt.run)
+    return os.path.exists(host_path(hosts, attempt.host)) or os.path.exists(path)
+
+
 def output_of(store: Store, attempt: Attempt) -> Output | None:
     """Return what an attempt wrote, or has written so far; None for nothing.
 
-    Raises Refused when it has been pruned.
+    Of one on another machine it is what has been shipped. Raises Refused when it has been pruned.
     """
     if attempt.finished_at is None:
+        if not is_here(store, attempt):
+            return _shipped(store, attempt, Output())
         # until it is settled its file alone knows; what is not in the file yet comes soon
         return Output(path=output_path(store.local_directory, attempt.job_id, attempt.run))
     found = store.output(attempt.job_id, attempt.run)
     if found is None and attempt.stdout_bytes + attempt.stderr_bytes:
         raise Refused(f"the output of job {attempt.job_id}, attempt {attempt.run}, has been pruned")
-    return found
+    whole = found is not None and found.path is None and (found.complete or found.data)
+    if whole or is_here(store, attempt):
+        return found
+    # of a host that was lost there may be something too
+    elsewhere = _shipped(store, attempt, found or Output(complete=False))
+    return elsewhere if found is not None or elsewhere.data else None
 
 
-def incomplete(found: Output | None) -> tuple[str, ...]:
-    """Return a remark about what is missing of an output, if anything is."""
+def _shipped(store: Store, attempt: Attempt, like: Output) -> Output:
+    """Return an output as far as it has been shipped from its machine."""
+    from queuectl.shipping import shipped
+
+    parts = list(shipped(store, attempt.job_id, attempt.run))
+    data = b"".join(data for data, _ in parts)
+    written = max(like.stdout_bytes + like.stderr_bytes, len(data))
+    return like._replace(
+        data=data,
+        marks=b"".join(marks for _, marks in parts),
+        path=None,
+        stdout_bytes=like.stdout_bytes or len(data),
+        complete=like.complete and len(data) == written,
+    )
+
+
+def _await_elsewhere(ctx: Context, attempt: Attempt) -> None:
+    """Have what a running attempt on another machine has written by now shipped."""
+    from queuectl.shipping import Mirror
+
+    mirror = Mirror(ctx.store, attempt.job_id, attempt.run, asking(ctx, attempt.job_id))
+    try:
+        deadline = time.monotonic() + _SHIPPING
+        had = False
+        while time.monotonic() < deadline:
+            more = mirror.fetch()
+            if had and not more:
+                return
+            had = had or more
+            time.sleep(_SHIPPING / 6)
+    finally:
+        mirror.close()
+
+
+def asking(ctx: Context, job_id: int) -> Callable[[], object]:
+    """Return what asks the host of a running job to ship what it writes."""
+    return lambda: ctx.write(lambda store: store.wish([job_id], "ship"))
+
+
+def incomplete(found: Output | None, *, shipped: bool = False) -> tuple[str, ...]:
+    """Return a remark about what is missing of an output, if anything is; it may be elsewhere."""
     if found is None or found.complete:
         return ()
     written = found.stdout_bytes + found.stderr_bytes
@@ -83,6 +146,9 @@ def incomplete(found: Output | None) -> tuple[str, ...]:
         kept = len(found.data) if found.path is None else os.path.getsize(found.path)
     except OSError:
         kept = written
+    if kept < written and shipped:
+        rest = f"[cut here: {size(written - kept)} more are on the machine it ran on, if anywhere]"
+        return (rest,)
     if kept < written:
         cut = f"[cut here: {size(kept)} kept, {size(written - kept)} more were not]"
         return (cut,)

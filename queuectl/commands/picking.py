@@ -25,10 +25,13 @@ def selection_of(ctx: Context, args: Args) -> Selection:
     since = getattr(args, "since", None)
     return chosen._replace(
         states=tuple(state for state in STATES if state in states),
-        queues=tuple(getattr(args, "queue", ()) or ()),
+        queues=tuple(
+            name for word in getattr(args, "queue", ()) or () for name in word.split(",") if name
+        ),
         name=getattr(args, "name", None),
         since=None if since is None else past_time(since, ctx.store.now()),
         exit_code=getattr(args, "exit", None),
+        array=getattr(args, "array", None),
     )
 
 

@@ -26,6 +26,8 @@ class Column(Record):
     elastic: bool = False
     #: colours by the text of the cell: names known to queuectl.render
     styles: Mapping[str, str] | None = None
+    #: optional, and left out on a narrow terminal only after others
+    telling: bool = False
 
 
 class Table(Record):

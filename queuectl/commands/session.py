@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from queuectl.commands.context import ONE_SHOT
 from queuectl.commands.result import Result, say
 from queuectl.errors import Refused, UsageError
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 def cd(ctx: Context, args: Args) -> Result:
     """Run `cd`: the directory of jobs enqueued from now on, home without an argument."""
     given = args.directory or ctx.environ.get("HOME") or "~"
+    if ctx.mode == ONE_SHOT:
+        raise UsageError(
+            f"cd is for the shell and for scripts: here it would change nothing; for one job: enqueue --cwd {given}"
+        )
     try:
         base = ctx.cwd
     except Refused:

@@ -9,7 +9,9 @@ from queuectl.commands.drafts import Maker, check_command
 from queuectl.commands.result import Result, say
 from queuectl.errors import EXIT_FAILED, BadValue, Refused, UsageError, did_you_mean
 from queuectl.job import FAILED, PENDING, PROCESSING, STATES
+from queuectl.resources import SLOTS
 from queuectl.selection import parse_words
+from queuectl.settings import PER_JOB
 from queuectl.store.base import Changed
 
 TYPE_CHECKING = False
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from queuectl.table import Args
 
 _WAITING = (PENDING, FAILED)
+#: takes a value back
+NONE = "none"
+#: by flag: the setting that its --no- flag turns off, and to what
+_OFF = {
+    "merge": ("merge", "off"), "interactive": ("interactive", "off"),
+    "leave_children": ("leave-children", "off"), "keep_waiting": ("unmet", "cancel"),
+}  # fmt: skip
 
 
 def edit(ctx: Context, args: Args) -> Result:
@@ -28,18 +37,29 @@ def edit(ctx: Context, args: Args) -> Result:
     chosen = parse_words(args.which)
     if chosen.all or chosen.states:
         raise UsageError("edit: give ids, ranges or names; its flags say what the jobs become")
+    changes, policy = _taken_back(args, ctx.store.now()), _policy_taken_back(args)
+    drops_needs = args.need == [NONE]
+    if drops_needs:
+        args.need = []
     maker = Maker(ctx, args, capture=False)
-    changes = dict(maker.flags)
+    changes.update(maker.flags)
+    if policy:
+        changes["policy"] = {**changes.get("policy", {}), **policy}  # type: ignore[dict-item]
+    if drops_needs:
+        changes.setdefault("needs", {})
     if args.command is not None:
         check_command(args.command)
-        # a line for a shell, whatever it was before
-        changes.update(command=args.command, args=None, shell=changes.get("shell"))
+        # a line for a shell, whatever it was before, and no message any more
+        changes.update(command=args.command, args=None, shell=changes.get("shell"), message=None)
     if not changes and not maker.env:
         return _edit_as_text(ctx, args)
 
     def change(store: Store, ids: Sequence[int]) -> list[Changed]:
         with store.transaction():
-            return [_edit(store, job_id, changes, maker.env) for job_id in ids]
+            return [
+                _edit(store, job_id, changes, maker.env, keeps_needs=not drops_needs)
+                for job_id in ids
+            ]
 
     verb = acting.Verb("edit", "changed", change, STATES, STATES)
     return acting.act(ctx, args, verb, chosen)
@@ -65,10 +85,52 @@ def _edit_as_text(ctx: Context, args: Args) -> Result:
     )
 
 
-def _edit(store: Store, job_id: int, changes: dict[str, object], env: object) -> Changed:
+def _taken_back(args: Args, now: int) -> dict[str, object]:
+    """Return the fields that `none` takes back, as store.edit wants them.
+
+    Their flags are cleared, so that nobody reads `none` as a value.
+    """
+    changes: dict[str, object] = {}
+    for name in ("name", "unique"):
+        if getattr(args, name) == NONE:
+            changes[name] = None
+            setattr(args, name, None)
+    for flag in ("after", "after_any", "after_failed"):
+        if getattr(args, flag) == [NONE]:
+            changes["after"] = ()
+            setattr(args, flag, [])
+    if args.at == NONE:
+        changes["due_at"] = now
+        args.at = None
+    return changes
+
+
+def _policy_taken_back(args: Args) -> dict[str, str | None]:
+    """Likewise for settings: by `none`, and by the --no- flags. Raises UsageError."""
+    policy: dict[str, str | None] = {}
+    for name in PER_JOB:
+        flag = name.replace("-", "_")
+        if getattr(args, flag, None) == NONE:
+            policy[name] = None
+            setattr(args, flag, None)
+    for flag, (name, off) in _OFF.items():
+        if getattr(args, f"no_{flag}"):
+            if getattr(args, flag):
+                switch = flag.replace("_", "-")
+                raise UsageError(f"edit: --{switch} and --no-{switch} exclude each other")
+            policy[name] = off
+    return policy
+
+
+def _edit(
+    store: Store, job_id: int, changes: dict[str, object], env: object, *, keeps_needs: bool
+) -> Changed:
     job = store.get(job_id)
     if env and job is not None:
         changes = {**changes, "env": {**job.env, **env}}  # type: ignore[dict-item]
+    if "needs" in changes and job is not None:
+        kept = {name: job.needs[name] for name in job.needs if keeps_needs or name == SLOTS}
+        changes = {**changes, "needs": {**kept, **changes["needs"]}}  # type: ignore[dict-item]
     return store.edit(job_id, changes)
 
 

@@ -6,7 +6,9 @@ somebody says that the job has changed.
 
 from __future__ import annotations
 
-from queuectl.commands.outputs import output_of
+import os
+
+from queuectl.commands.outputs import is_here, output_of
 from queuectl.errors import Refused
 from queuectl.job import Output
 from queuectl.output import Reader, pieces, tail_offset
@@ -15,10 +17,11 @@ from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from queuectl.job import Attempt, Job
     from queuectl.output import Piece
+    from queuectl.shipping import Mirror
     from queuectl.store.base import Store
 
 
@@ -52,8 +55,12 @@ class JobTail:
         stream: int | None = None,
         lines: int | None = None,
         since: str = NEWEST,
+        ask: Callable[[], object] | None = None,
     ) -> None:
-        """Tell of the attempts from `since` on, or `only` of one; `lines`: of the first the last lines."""
+        """Tell of the attempts from `since` on, or `only` of one; `lines`: of the first the last lines.
+
+        `ask` makes another machine ship what the job writes there.
+        """
         self.job_id = job_id
         self.job: Job | None = None
         #: whether nothing more will come
@@ -73,6 +80,9 @@ class JobTail:
         self._current: Attempt | None = None
         self._reader: Reader | None = None
         self._offset = 0
+        self._ask = ask
+        #: what has come of it, while it runs on another machine
+        self._mirror: Mirror | None = None
 
     @property
     def running(self) -> bool:
@@ -130,9 +140,14 @@ class JobTail:
         return found
 
     def _growing(self, attempt: Attempt) -> Iterator[Piece]:
+        path = self._path(attempt)
+        if self._mirror is not None:
+            self._mirror.fetch()
         if self._reader is None:
-            path = output_path(self._store.local_directory, attempt.job_id, attempt.run)
             growing = Output(path=path)
+            if self._lines is not None and self._mirror is not None and not os.path.exists(path):
+                # the last lines can be told from the others when there are some
+                return
             if self._lines is not None:
                 self._offset = _tail_of(growing, self._lines, self._stream)
                 self._lines = None
@@ -141,6 +156,16 @@ class JobTail:
         found = self._reader.read_new()
         self.more = self._reader.offset > before
         yield from found
+
+    def _path(self, attempt: Attempt) -> str:
+        """Return the file with what a running attempt writes, here or copied from elsewhere."""
+        if self._mirror is None and self._ask is not None and not is_here(self._store, attempt):
+            from queuectl.shipping import Mirror
+
+            self._mirror = Mirror(self._store, attempt.job_id, attempt.run, self._ask)
+        if self._mirror is not None:
+            return self._mirror.path
+        return output_path(self._store.local_directory, attempt.job_id, attempt.run)
 
     def _rest(self, attempt: Attempt) -> Iterator[Piece | Ended]:
         self._close()
@@ -152,7 +177,7 @@ class JobTail:
                     self._offset = tail_offset(written, self._lines, stream=self._stream)
                 yield from pieces(written, start=self._offset, stream=self._stream)
                 if not written.complete:
-                    trouble = "its output is not complete: it was cut"
+                    trouble = _cut(written, attempt, self._store)
         except Refused as error:
             trouble = str(error)
         except OSError as error:
@@ -166,6 +191,15 @@ class JobTail:
             self._offset = self._reader.offset
             self._reader.close()
             self._reader = None
+        if self._mirror is not None:
+            self._mirror.close()
+            self._mirror = None
+
+
+def _cut(written: Output, attempt: Attempt, store: Store) -> str:
+    if written.path is None and not is_here(store, attempt):
+        return "the rest of its output is on the machine it ran on, if anywhere"
+    return "its output is not complete: it was cut"
 
 
 def _tail_of(growing: Output, lines: int, stream: int | None) -> int:

@@ -19,14 +19,20 @@ STATE_STYLES = {
     "dead": "red", "cancelled": "dim",
 }  # fmt: skip
 
+#: kinds of reasons that have a column of their own
+WAITING = ("dependency",)
+_MOST_IDS = 5
+
 JOB_COLUMNS = (
     Column("ID", right=True),
     Column("STATE", styles=STATE_STYLES),
     Column("QUEUE", optional=True),
     Column("NAME", optional=True),
     Column("PRIO", optional=True, right=True),
+    Column("ARRAY", optional=True, right=True),
     Column("TRIES", optional=True, right=True),
     Column("TIME", optional=True, right=True),
+    Column("WAITS FOR", optional=True, telling=True),
     Column("REASON", optional=True, elastic=True),
     Column("COMMAND", elastic=True),
 )
@@ -40,11 +46,13 @@ def job_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
         job.queue if job.queue != "default" else None,
         job.name,
         str(job.priority) if job.priority else None,
+        None if job.array_id is None else f"{job.array_id}[{job.array_index}]",
         f"{job.attempts}/{job.max_retries + 1}"
         if job.attempts > 1 or job.state == FAILED
         else None,
         took(job, around.now),
-        reason(job, around),
+        waits_for(job, around),
+        reason(job, around, apart=WAITING),
         job.words,
     )
 
@@ -58,9 +66,24 @@ def took(job: Job, now: int) -> str | None:
     return describe_duration(end - job.started_at)
 
 
-def reason(job: Job, around: Surroundings) -> str | None:
-    """Return why a job waits, or how it ended when that was not well."""
-    first = reasons_for(job, around)[0]
+def waits_for(job: Job, around: Surroundings) -> str | None:
+    """Return the ids of the jobs that a job still waits for; one that will never do so is marked."""
+    if not job.unmet or job.is_final or around.facts is None:
+        return None
+    waits = around.facts.waits(job)
+    ids = [f"{wait.on}" + ("!" if wait.met is None else "") for wait in waits[:_MOST_IDS]]
+    return ",".join(ids) + (",…" if len(waits) > _MOST_IDS else "")
+
+
+def reason(job: Job, around: Surroundings, *, apart: Sequence[str] = ()) -> str | None:
+    """Return why a job waits, or how it ended when that was not well.
+
+    Reasons of the kinds `apart` stand elsewhere.
+    """
+    reasons = reasons_for(job, around)
+    first = next((one for one in reasons if one.kind not in apart), None)
+    if first is None:
+        return job.reason
     if job.state == COMPLETED:
         return None
     if job.state in (PENDING, FAILED):
@@ -101,6 +124,14 @@ def job_data(job: Job) -> dict[str, object]:
         "cwd": job.cwd,
         "submitter": job.submitter,
         "policy": dict(job.policy),
+        "message": job.message,
+        "unique": job.unique,
+        "array": job.array_id,
+        "index": job.array_index,
+        "array_limit": job.array_limit,
+        "needs": dict(job.needs),
+        "schedule": job.schedule,
+        "unmet": job.unmet,
     }
 
 

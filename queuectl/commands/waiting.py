@@ -68,14 +68,14 @@ def _with_bar(watch: _Watch | _Crowd) -> Iterator[tuple[int, bytes]]:
             yield STDERR, _CLEAR
             yield STDOUT, f"{line}\n".encode()
             bar = ""
-        now = _bar(before, watch.left(), time.monotonic() - began)
+        now = bar_of(before, watch.left(), time.monotonic() - began)
         if now != bar:
             bar = now
             yield STDERR, _CLEAR + bar.encode()
     yield STDERR, _CLEAR
 
 
-def _bar(total: int, left: int, seconds: float) -> str:
+def bar_of(total: int, left: int, seconds: float) -> str:
     """Return `[######....] 12 of 20, about 1m left`."""
     done = max(0, total - left)
     filled = _BAR * done // total if total else _BAR

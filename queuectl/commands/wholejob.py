@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: lines of output shown from the beginning and from the end
 _EDGE = 5
 _WIDEST = 4096
+#: other jobs that are named
+_LINKS = 20
 
 
 def show(ctx: Context, args: Args) -> Result:
@@ -40,11 +42,17 @@ def show(ctx: Context, args: Args) -> Result:
 
 def _data(ctx: Context, job: Job) -> dict[str, object]:
     attempts = [views.attempt_data(attempt) for attempt in ctx.store.attempts(job.id)]
-    return {**views.job_data(job), "env": dict(job.env), "history": attempts}
+    after = [
+        {"on": one.on, "when": one.when, "met": one.met} for one in ctx.store.dependencies(job.id)
+    ]
+    return {
+        **views.job_data(job), "env": dict(job.env), "after": after,
+        "dependents": ctx.store.dependents(job.id), "history": attempts,
+    }  # fmt: skip
 
 
 def _blocks(ctx: Context, job: Job, around: reasons.Surroundings) -> Iterator[Text | Table]:
-    facts = list(_facts(job, around))
+    facts = [*_facts(job, around), *_links(ctx, job)]
     width = max(len(name) for name, _ in facts)
     head = f"job {job.id}" + (f" ({job.name})" if job.name else "") + f": {job.shown_state}"
     why = views.reason(job, around)
@@ -92,6 +100,37 @@ def _facts(job: Job, around: reasons.Surroundings) -> Iterator[tuple[str, str]]:
         yield "env", " ".join(sorted(job.env))
     if job.host and job.state == "processing":
         yield "host", job.host
+
+
+def _links(ctx: Context, job: Job) -> Iterator[tuple[str, str]]:
+    """Yield what ties a job to others: what it waits for, what waits for it, where it comes from."""
+    store = ctx.store
+    after = []
+    for one in store.dependencies(job.id):
+        other = store.get(one.on)
+        state = "gone" if other is None else other.shown_state
+        stands = "met" if one.met else state + (": never" if one.met is None else "")
+        after.append(f"{one.on} to {reasons.TO[one.when]} ({stands})")
+    if after:
+        yield "after", ", ".join(after[:_LINKS]) + _more(after)
+    before = [str(one) for one in store.dependents(job.id)]
+    if before:
+        yield "before", ", ".join(before[:_LINKS]) + _more(before)
+    if job.array_id is not None:
+        most = f", at most {job.array_limit} at once" if job.array_limit else ""
+        yield "array", f"index {job.array_index} of array {job.array_id}{most}"
+    if job.needs:
+        from queuectl.resources import describe
+
+        yield "needs", describe(job.needs)
+    for name in ("message", "unique", "schedule"):
+        value = getattr(job, name)
+        if value is not None:
+            yield name, value
+
+
+def _more(items: list[str]) -> str:
+    return f" and {len(items) - _LINKS} more" if len(items) > _LINKS else ""
 
 
 def output_edges(output: Output) -> list[str]:

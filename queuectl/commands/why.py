@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from queuectl.commands import picking
 from queuectl.commands.reasons import COUNTED, reasons_for, sentence, surroundings
-from queuectl.commands.result import Result, Text
+from queuectl.commands.result import Result, Text, say
+from queuectl.errors import NotFound
 from queuectl.selection import LAST
+from queuectl.timespec import describe_duration, format_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from queuectl.commands.context import Context
     from queuectl.commands.reasons import Surroundings
     from queuectl.job import Job
-    from queuectl.store.base import Store
+    from queuectl.store.base import Schedule, Store
     from queuectl.table import Args
 
 
@@ -22,7 +26,13 @@ def why(ctx: Context, args: Args) -> Result:
     if chosen.empty:
         chosen = chosen._replace(single=(LAST,))
     # the jobs first: one that has changed since is then told of as it is now
-    jobs = list(picking.jobs_of(ctx, chosen))
+    try:
+        jobs = list(picking.jobs_of(ctx, chosen))
+    except NotFound:
+        schedule = _schedule(ctx, args.which)
+        if schedule is None:
+            raise
+        return _of_schedule(ctx, schedule)
     around = surroundings(ctx.store)
     answers = [_answer(ctx.store, job, around) for job in jobs]
     if not answers:
@@ -30,6 +40,36 @@ def why(ctx: Context, args: Args) -> Result:
     lines = "\n".join(f"job {answer['id']} {answer['why']}" for answer in answers)
     single = chosen.only_single and len(answers) == 1
     return Result(answers[0] if single else answers, (Text(lines),))
+
+
+def _schedule(ctx: Context, words: Sequence[str]) -> Schedule | None:
+    """Return the schedule that a single word names, if it names one."""
+    if len(words) != 1:
+        return None
+    return next((one for one in ctx.store.schedules() if one.name == words[0]), None)
+
+
+def _of_schedule(ctx: Context, one: Schedule) -> Result:
+    """Say when a schedule fires next, or why it does not."""
+    now = ctx.store.now()
+    hosts = any(host.workers for host in ctx.store.hosts())
+    if one.paused:
+        kind, text = "paused", f"is paused; `schedule resume {one.name}` lets it go on"
+    elif one.next_at is None:
+        kind, text = "never", "never fires again"
+    elif not hosts:
+        kind = "no-workers"
+        text = "fires while a host with workers runs, and there is none; `worker start` starts one"
+    else:
+        left = describe_duration(one.next_at - now)
+        kind, text = "next", f"fires next in {left}, at {format_time(one.next_at, now)}"
+    last = "" if one.last_at is None else f"; last at {format_time(one.last_at, now)}"
+    if one.note:
+        last += f": {one.note}"
+    elif one.last_job is not None:
+        last += f": job {one.last_job}"
+    data = {"schedule": one.name, "reasons": [kind], "why": text + last}
+    return say(f"schedule {one.name} {text}{last}", data)
 
 
 def _answer(store: Store, job: Job, around: Surroundings) -> dict[str, object]:

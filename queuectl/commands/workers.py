@@ -8,7 +8,8 @@ import time
 from queuectl.commands.context import ONE_SHOT, user_name
 from queuectl.commands.result import Column, Result, Table, plural, say
 from queuectl.errors import NotFound, Refused, UsageError
-from queuectl.handover import link
+from queuectl.handover import is_detached
+from queuectl.resources import describe, format_amount, parse_resources
 from queuectl.timespec import describe_duration, format_time
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from queuectl.commands.context import Context
     from queuectl.store.base import HostInfo
     from queuectl.table import Args
+    from queuectl.worker import WorkerHost
 
 _SHORT = 8
 #: threads of one host at the most, so that a slip of the finger does not fill the memory
@@ -25,20 +27,25 @@ _QUICK, _SLOW, _PROCESS_END = 0.02, 0.5, 5.0
 _COLUMNS = (
     Column("HOST"), Column("MACHINE"), Column("USER", optional=True), Column("PID", right=True),
     Column("WORKERS", right=True), Column("QUEUES", optional=True), Column("RUNNING", elastic=True, optional=True),
-    Column("SINCE"), Column("STATE", styles={"stopping": "yellow", "here": "green"}, optional=True),
+    Column("RESOURCES", optional=True), Column("SINCE"), Column("STATE", styles={"stopping": "yellow", "here": "green"}, optional=True),
 )  # fmt: skip
 
 
 def start(ctx: Context, args: Args) -> Result:
     """Run `worker start`: threads of this process; on the command line it stays until they end."""
+    from queuectl.commands.jobs import forget_remarks
     from queuectl.commands.picking import check_queues
 
-    queues = tuple(args.queue)
+    forget_remarks(ctx)
+    queues = tuple(dict.fromkeys(name for word in args.queue for name in word.split(",") if name))
     check_queues(ctx.store, queues)
+    resources = parse_resources(args.resource)
     if args.detach and (args.workers or 1) <= MOST_WORKERS:
         from queuectl.commands.detach import start_detached
 
-        return start_detached(ctx, args.workers or 1, queues, until_empty=args.until_empty)
+        return start_detached(
+            ctx, args.workers or 1, queues, until_empty=args.until_empty, resources=args.resource
+        )
     if args.until_empty and ctx.mode != ONE_SHOT:
         raise UsageError(
             "worker start --until-empty is for the command line; here: wait for the jobs"
@@ -47,22 +54,45 @@ def start(ctx: Context, args: Args) -> Result:
     if asked > MOST_WORKERS:
         raise UsageError(f"worker start: {asked} is more than the {MOST_WORKERS} one host may have")
     host = ctx.host()
+    telling = None
+    if ctx.mode == ONE_SHOT:
+        from queuectl.commands.telling import Telling
+
+        each = os.isatty(2) and not (args.quiet or args.json)
+        telling = Telling(ctx.store, ctx.screen.width, each=each)
+        host.on_settled = telling.settled
     before = host.workers
-    now = host.start(asked, queues)
-    only = f" for {', '.join(queues)}" if queues else ""
-    text = f"{plural(now, 'worker')}{only}" + (f" ({asked} more than before)" if before else "")
-    facts = {"workers": now, "started": asked, "queues": list(queues), "host": host.id}
-    result = say(text, {**facts, "pid": os.getpid()})
-    if ctx.mode != ONE_SHOT:
+    now = host.start(asked, queues, resources)
+    result = say(*_started(host, asked, now, before, queues))
+    if telling is None:
         return result
     from queuectl.commands.foreground import Foreground
 
-    foreground = Foreground(ctx, host, queues, until_empty=args.until_empty)
-    return result._replace(then=foreground.stay_detached if link() else foreground.stay)
+    foreground = Foreground(ctx, host, queues, telling, until_empty=args.until_empty)
+    return result._replace(then=foreground.stay_detached if is_detached() else foreground.stay)
+
+
+def _started(
+    host: WorkerHost, asked: int, now: int, before: int, queues: tuple[str, ...]
+) -> tuple[str, dict[str, object]]:
+    """Return what `worker start` answers, for people and for machines."""
+    only = f" for {', '.join(queues)}" if queues else ""
+    more = f" ({asked} more than before)" if before else ""
+    total = host.queue.resources()[1]
+    has = f"; this host has {describe(total)}" if total else ""
+    facts = {"workers": now, "started": asked, "queues": list(queues), "resources": total}
+    return f"{plural(now, 'worker')}{only}{more}{has}", {
+        **facts,
+        "host": host.id,
+        "pid": os.getpid(),
+    }
 
 
 def stop(ctx: Context, args: Args) -> Result:
     """Run `worker stop`: this process's workers, else those of the only host of this user here."""
+    from queuectl.commands.jobs import forget_remarks
+
+    forget_remarks(ctx)
     host = ctx.running_host
     if args.host is None and host is not None and host.workers:
         before = host.workers
@@ -189,15 +219,19 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
         state = "here" if own is not None and own.id == host.id else None
         if host.stop_requested:
             state = "stopping"
+        used = _used(ctx, host, running)
         rows.append((
             host.id[:_SHORT], host.hostname, host.user, str(host.pid), str(host.workers),
-            " ".join(host.queues), " ".join(map(str, running)), format_time(host.started_at, now), state,
+            " ".join(host.queues), " ".join(map(str, running)), _resources(host, used),
+            format_time(host.started_at, now), state,
         ))  # fmt: skip
         data.append({
             "host": host.id, "machine": host.hostname, "user": host.user, "pid": host.pid,
             "version": host.version, "workers": host.workers, "queues": list(host.queues),
             "running": running, "seen_ms_ago": max(0, now - host.seen_at),
             "stop_requested": host.stop_requested,
+            "resources": dict(host.resources), "resources_used": used,
+            **(_inside(own) if own is not None and own.id == host.id else {}),
         })  # fmt: skip
     if not rows:
         return Result([], (), ("no workers are running: start one with `worker start`",))
@@ -206,4 +240,46 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
         f"host {host.id[:_SHORT]} was last seen {describe_duration(now - host.seen_at)} ago"
         for host in stale
     ]
+    if own is not None:
+        notes += _troubles(own)
     return Result(data, (Table(_COLUMNS, rows),), notes)
+
+
+def _used(ctx: Context, host: HostInfo, running: list[int]) -> dict[str, int]:
+    """Return how much of each of a host's resources its running jobs have."""
+    used = dict.fromkeys(host.resources, 0)
+    for job_id in running if used else ():
+        job = ctx.store.get(job_id)
+        for name, amount in job.needs.items() if job is not None else ():
+            if name in used:
+                used[name] += amount
+    return used
+
+
+def _resources(host: HostInfo, used: dict[str, int]) -> str:
+    """Return `gpu 1/2, mem 8G/24G`: what is used of what there is."""
+    return ", ".join(
+        f"{name} {format_amount(used[name])}/{format_amount(total)}"
+        for name, total in sorted(host.resources.items())
+    )
+
+
+def _inside(host: WorkerHost) -> dict[str, object]:
+    """Return what only the process itself knows of its workers."""
+    return {
+        "trouble": host.trouble,
+        "errors": list(host.errors),
+        "unwritten": host.queue.set_apart(),
+    }
+
+
+def _troubles(host: WorkerHost) -> list[str]:
+    """Return what is wrong with the workers of this process, a line each."""
+    lines = [f"these workers: {host.trouble}"] if host.trouble else []
+    unwritten = host.queue.set_apart()
+    if unwritten:
+        ends = f"the ends of {plural(unwritten, 'job')}"
+        lines.append(f"these workers: the store refuses {ends}; they are tried again")
+    if host.errors:
+        lines.append(f"these workers met an error that should not have been: {host.errors[-1]}")
+    return lines

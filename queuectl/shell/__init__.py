@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from queuectl.store.base import Store
 
 
-def run(open_store: Callable[[], Store], *, json: bool = False) -> int:
+def run(
+    open_store: Callable[[], Store], *, url: Callable[[], str] | None = None, json: bool = False
+) -> int:
     """Talk to the person at this process's terminal until they leave; return the exit status.
 
     Call from the main thread: it takes over SIGTERM and SIGHUP meanwhile. Workers of the shell
@@ -21,4 +23,4 @@ def run(open_store: Callable[[], Store], *, json: bool = False) -> int:
     """
     from queuectl.shell.session import Session
 
-    return Session(open_store, json=json).run()
+    return Session(open_store, url=url, json=json).run()

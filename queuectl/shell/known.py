@@ -12,14 +12,16 @@ import time
 
 from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING
 from queuectl.record import Record
+from queuectl.resources import format_amount
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.job import State
+    from queuectl.store.base import HostInfo
 
 #: seconds between two looks: while things change, and after a long time in which nothing did
 LOOK, SLOWEST = 0.5, 2.0
@@ -66,8 +68,14 @@ class Picture(Record):
     hosts: tuple[tuple[str, str], ...] = ()
     settings: Mapping[str, str] = {}
     newest_id: int | None = None
-    #: what keeps the store from being used, if anything does
+    #: what keeps the store from being used, or jobs from being started, if anything does
     trouble: str | None = None
+    #: queues that have paused themselves
+    halted: tuple[str, ...] = ()
+    #: schedules: a name and what to say about it
+    schedules: tuple[tuple[str, str], ...] = ()
+    #: resources that hosts have: a name and what to say about it
+    resources: tuple[tuple[str, str], ...] = ()
 
 
 class Known:
@@ -150,7 +158,9 @@ class Known:
 
     def _take(self) -> Picture:
         store, own = self._context.store, self._context.running_host
-        hosts = [host for host in store.hosts() if own is None or host.id != own.id]
+        everyone = store.hosts()
+        hosts = [host for host in everyone if own is None or host.id != own.id]
+        queues = store.queues()
         return Picture(
             store.counts(),
             own.workers if own else 0,
@@ -158,7 +168,7 @@ class Known:
             sum(host.workers for host in hosts),
             tuple(
                 KnownQueue(queue.name, _about_queue(queue.counts, queue.limit, paused=queue.paused))
-                for queue in store.queues()
+                for queue in queues
             ),
             tuple(
                 (host.id[:8], f"{host.hostname}, pid {host.pid}, {host.workers} workers")
@@ -168,6 +178,12 @@ class Known:
             {**store.local_settings, **store.settings()},
             store.newest_id(),
             own.trouble if own else None,
+            tuple(queue.name for queue in queues if queue.paused_why),
+            tuple(
+                (one.name, f"{'paused, ' if one.paused else ''}{one.spec} {one.zone}".rstrip())
+                for one in store.schedules()
+            ),
+            tuple(_resources(everyone)),
         )
 
     def _lists(self, picture: Picture) -> None:
@@ -185,6 +201,16 @@ class Known:
             where = Filter(states=(state,))
             for job in self._context.store.jobs(where, limit=limit, newest=newest):
                 yield KnownJob(job.id, job.name, job.state, job.words)
+
+
+def _resources(hosts: Sequence[HostInfo]) -> Iterator[tuple[str, str]]:
+    """Yield the resources of any host, with the most that one of them has."""
+    most: dict[str, int] = {}
+    for host in hosts:
+        for name, amount in host.resources.items():
+            most[name] = max(amount, most.get(name, 0))
+    for name in sorted(most):
+        yield name, f"at most {format_amount(most[name])} on a host"
 
 
 def _about_queue(counts: Mapping[State, int], limit: int | None, *, paused: bool) -> str:

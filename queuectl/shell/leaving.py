@@ -161,10 +161,13 @@ def finish_alone(ctx: Context, host: WorkerHost, word: bytes) -> None:
     """
     from queuectl.commands.foreground import Foreground
     from queuectl.commands.result import parts
+    from queuectl.commands.telling import Telling
 
+    telling = Telling(ctx.store, ctx.screen.width, each=False)
+    host.on_settled = telling.settled
     host.stop()
     # signals are taken before anybody can believe that the shell has ended
-    foreground = Foreground(ctx, host, (), until_empty=False)
+    foreground = Foreground(ctx, host, (), telling, until_empty=False)
     go_headless(ctx.store.local_directory, host.id, word)
     for part in parts(foreground.stay()):
         for note in part.notes:

@@ -11,8 +11,9 @@ import threading
 import time
 from collections import deque
 
+from queuectl.commands.telling import HANDED_BACK, Halts, kind_of
 from queuectl.errors import QueuectlError
-from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, STOPPED
+from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED
 from queuectl.record import Record
 from queuectl.render import visible
 from queuectl.timespec import SECOND, describe_duration
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from queuectl.job import Job
     from queuectl.store.base import Settled, Settlement, Store
 
-#: how a job ended that was stopped and given back; the other kinds are states
-HANDED_BACK = "handed back"
+#: a queue has paused itself
+HALTED = "halted"
 #: lines a second that a person can follow; what is above that is summed up
 MOST = 5
 #: seconds from one sum to the next, at first and after a long time at a high rate
@@ -38,7 +39,7 @@ _LONGEST_REASON = 200
 
 
 class Notice(Record):
-    """A line and what it is about: a state, or HANDED_BACK."""
+    """A line and what it is about: a state, HANDED_BACK or HALTED."""
 
     kind: str
     text: str
@@ -54,9 +55,7 @@ class Ended(Record):
     @property
     def kind(self) -> str:
         """The state that followed, or HANDED_BACK."""
-        if self.settlement.outcome.kind == STOPPED and self.settled.state not in (CANCELLED, DEAD):
-            return HANDED_BACK
-        return str(self.settled.state)
+        return kind_of(self.settlement, self.settled)
 
 
 class Digest:
@@ -175,6 +174,7 @@ class Notices:
         self._ready: deque[Notice] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
+        self._halts = Halts()
         self._thread: threading.Thread | None = None
         #: called on the notices' thread when lines are ready; must not block
         self.bell: Callable[[], None] = lambda: None
@@ -211,6 +211,8 @@ class Notices:
         return lines
 
     def _run(self, store: Store) -> None:
+        # those from before this shell are no news
+        self._halted(store)
         while not self._stopped.is_set():
             if self._digest.due() is None:
                 self._wake.wait()
@@ -224,13 +226,25 @@ class Notices:
                 self.bell()
 
     def _lines(self, store: Store) -> Iterable[Notice]:
+        died = False
         while self._heard:
-            told = self._digest.feed(self._heard.popleft())
+            ended = self._heard.popleft()
+            died = died or ended.settled.state == DEAD
+            told = self._digest.feed(ended)
             if told is not None:
                 yield self._line(told, store)
         total = self._digest.sum_up(time.monotonic())
         if total is not None:
             yield total
+        if died:
+            yield from self._halted(store)
+
+    def _halted(self, store: Store) -> list[Notice]:
+        try:
+            return [Notice(HALTED, line) for line in self._halts.fresh(store)]
+        except QueuectlError:
+            # the next job that dies asks again
+            return []
 
     def _line(self, ended: Ended, store: Store) -> Notice:
         try:

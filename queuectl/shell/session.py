@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import threading
-import time
 from contextlib import contextmanager
 
 from queuectl import __version__, handover
 from queuectl.commands import GRAMMAR
 from queuectl.commands.context import SHELL, Context
+from queuectl.commands.progress import Progress
 from queuectl.commands.result import Stream, parts
 from queuectl.errors import QueuectlError
 from queuectl.paths import state_directory
@@ -35,20 +35,25 @@ HUNG_UP_STATUS = 128 + signal.SIGHUP
 HISTORY = "history"
 #: first word of the commands about this shell's workers
 WORKER = "worker"
-#: seconds between two reports of progress
-REPORT = 0.1
 
 
 class Session:
     """One shell. Belongs to the main thread."""
 
-    def __init__(self, open_store: Callable[[], Store], *, json: bool = False) -> None:
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        *,
+        url: Callable[[], str] | None = None,
+        json: bool = False,
+    ) -> None:
         """Open the store and make the prompt. Raises what opening the store raises."""
         self._json = json
         self._notices = Notices()
         self._context = Context(
             open_store,
             environ=os.environ,
+            url=url,
             mode=SHELL,
             screen=terminal.screen(),
             confirm=self._confirm,
@@ -63,7 +68,9 @@ class Session:
         self._prompt = Prompt(self._context, GRAMMAR, self._known, self._notices, history)
         self._notices.bell = self._ring
         self._notices.start(store)
-        self._reported = 0.0
+        self._reporter = Progress()
+        #: whether a line of it stands on the screen
+        self._reported = False
         self._busy = False
         #: the signal that ends this shell
         self._ended_by = 0
@@ -234,17 +241,16 @@ class Session:
             return False
 
     def _progress(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._reported < REPORT or terminal.is_dumb():
+        line = self._reporter.line(done, total)
+        if line is None or terminal.is_dumb():
             return
-        self._reported = now
-        of = f" of {total:,}" if total else ""
-        sys.stderr.write(f"\r{done:,}{of} jobs\x1b[K")
+        self._reported = bool(line)
+        sys.stderr.write(f"\r{line}\x1b[K")
         sys.stderr.flush()
 
     def _end_report(self) -> None:
         if self._reported:
-            self._reported = 0.0
+            self._reported = False
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 

@@ -40,6 +40,7 @@ STYLE = Style.from_dict({
     "notice.dead": "ansired",
     "notice.cancelled": "ansibrightblack",
     "notice.handed-back": "ansiyellow",
+    "notice.halted": "reverse ansired",
     "question": "bold",
     "error": "ansired",
     "note": "ansibrightblack",

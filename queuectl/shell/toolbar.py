@@ -29,7 +29,7 @@ def toolbar(picture: Picture, store: str, width: int, hint: str = "") -> list[Pa
         return _fitted([("class:toolbar.trouble", visible(picture.trouble))], width)
     if hint:
         return _fitted([("class:toolbar.hint", hint)], width)
-    workers = [("class:toolbar.workers", _workers(picture))]
+    workers = [*_halted(picture), ("class:toolbar.workers", _workers(picture))]
     shown = _shortened(visible(store))
     final = (COMPLETED, CANCELLED)
     for parts in (
@@ -59,6 +59,16 @@ def _counts(picture: Picture, *, letters: int = 99, without: Sequence[str] = ())
         yield (
             "class:toolbar.none",
             "no jobs" if not any(picture.counts.values()) else "none waiting",
+        )
+
+
+def _halted(picture: Picture) -> Iterator[Part]:
+    """Yield which queue has paused itself, or how many have."""
+    if picture.halted:
+        first, *more = picture.halted
+        yield (
+            "class:toolbar.trouble",
+            f"{len(more) + 1} queues halted" if more else f"queue {visible(first)} halted",
         )
 
 

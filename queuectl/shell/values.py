@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queuectl.commands.drafts import AUTO
 from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, STATES
 from queuectl.record import Record
 from queuectl.render import visible
@@ -35,6 +36,12 @@ ACTS_ON: Mapping[str, tuple[State, ...]] = {
     "dlq retry": (DEAD,),
     "dlq purge": (DEAD,),
 }
+_ZONE_TABLE = "/usr/share/zoneinfo/zone.tab"
+_TIMES = {
+    "every": "10m, 1h, 1d: a time after the other", "@hourly": "0 * * * *", "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0: on Sundays", "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *",
+}  # fmt: skip
+_PERIODS = {"10m": "", "1h": "", "1d": ""}
 _SIGNALS = {
     "TERM": "asks it to end", "INT": "as Ctrl-C", "HUP": "often: read the configuration again",
     "USR1": "", "USR2": "", "KILL": "ends it", "STOP": "makes it stand still", "CONT": "lets it go on",
@@ -130,6 +137,40 @@ def _hosts(asked: Asked) -> Iterator[Offer]:
     yield Offer(ALL, "every host")
 
 
+def _schedules(asked: Asked) -> Iterator[Offer]:
+    for name, about in asked.picture.schedules:
+        yield Offer(name, about)
+
+
+def _times(asked: Asked) -> Iterator[Offer]:
+    # the schedule's name comes first
+    words = asked.given[1:]
+    found = _TIMES if not words else _PERIODS if words == ("every",) else {}
+    for word, about in found.items():
+        yield Offer(word, about)
+
+
+def _keys(_: Asked) -> Iterator[Offer]:
+    yield Offer(AUTO, "the same command in the same queue")
+
+
+def _resources(asked: Asked) -> Iterator[Offer]:
+    for name, about in asked.picture.resources:
+        yield Offer(f"{name}=", about)
+
+
+def _zones(_: Asked) -> Iterator[Offer]:
+    yield Offer("UTC")
+    try:
+        # asking zoneinfo for all of them opens 600 files, which is too long for a key
+        with open(_ZONE_TABLE, encoding="utf-8") as table:
+            lines = [line.split("\t") for line in table if not line.startswith("#")]
+    except (OSError, UnicodeDecodeError):
+        return
+    for zone in sorted(line[2].strip() for line in lines if len(line) > 2):
+        yield Offer(zone)
+
+
 def _settings(asked: Asked) -> Iterator[Offer]:
     for setting in SETTINGS:
         now = asked.picture.settings.get(setting.name, setting.default)
@@ -172,4 +213,6 @@ def _jobs_in_words(number: int) -> str:
 _SOURCES: Mapping[str, Callable[[Asked], Iterator[Offer]]] = {
     "states": _states, "queues": _queues, "hosts": _hosts, "settings": _settings,
     "setting-values": _setting_values, "commands": _commands, "signals": _signals,
+    "schedules": _schedules, "zones": _zones, "times": _times, "keys": _keys,
+    "resources": _resources,
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.errors import UsageError
+from queuectl.errors import StoreUnavailable, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Store:
     """Open the store of a URL: `sqlite:///path/queue.db`, or `memory:` for one that goes with the process.
 
-    A bare path is taken as a SQLite file. Creates a SQLite store that is not there yet.
+    A bare path is taken as a SQLite file. Creates a SQLite store that is not there yet, and the
+    schema of a `postgresql://` one.
     Raises UsageError for a URL that no store knows, StoreUnavailable when it cannot be used.
     """
     scheme, colon, rest = url.partition(":")
@@ -27,6 +28,19 @@ def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Sto
 
         # others write sqlite:////path for an absolute one: it is the same
         return SqliteStore("/" + rest.lstrip("/"), local_settings or {})
+    if scheme in ("http", "https") and rest.startswith("//"):
+        return _remote(url, local_settings or {})
+    if scheme in {"postgresql", "postgres"} and rest.startswith("//"):
+        try:
+            from queuectl.store.postgres import open_postgres
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.startswith("psycopg"):
+                raise
+            raise StoreUnavailable(
+                store="postgresql",
+                reason="psycopg is not installed: pip install 'queuectl[postgres]'",
+            ) from None
+        return open_postgres(url, local_settings or {})
     if url.startswith(("/", "./", "../", "~")):
         import os
 
@@ -38,9 +52,23 @@ def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Sto
     )
 
 
+def _remote(url: str, local_settings: Mapping[str, str]) -> Store:
+    """Return the store of a `serve`, with the token of the URL or of QUEUECTL_TOKEN_FILE.
+
+    Nothing is sent yet. Raises UsageError, Refused for a token file that others can read.
+    """
+    from queuectl.store.remote import remote_store
+    from queuectl.store.remote_token import token_for
+
+    return remote_store(url, local_settings, token=token_for(url))
+
+
 def _without_password(url: str) -> str:
     head, at, tail = url.rpartition("@")
     scheme, slashes, login = head.partition("://")
     if not at or not slashes:
         return url
+    if scheme in ("http", "https"):
+        # what stands there is a token
+        return f"{scheme}://{tail}"
     return f"{scheme}://{login.partition(':')[0]}@{tail}"

@@ -5,9 +5,16 @@ transaction, durable; within `transaction()` it becomes durable with the outermo
 methods of one Store object belong to one thread at a time (in a worker host: the pump); reading
 methods may be called from any thread and see what has been committed.
 
-A job is *eligible* for a claim when it is due, not held, its queue is not paused and has room
-below its limit, and no host holds a claim on it. Claims are handed out by priority (higher first),
-then the time the job became due, then id, across all queues asked for.
+A job is *eligible* for a claim when it is due, not held, waits for no other job, its queue is not
+paused and has room below its limit and its rate, its array has room below its own limit, the host
+has what the job needs, and no host holds a claim on it. Claims are handed out by priority (higher
+first), then the time the job became due, then id, across all queues asked for. Only what a host
+lacks at the moment lets others pass, see `Room`.
+
+A dependency is decided in the transaction in which the job it is on ends (or is removed): it is
+met, or can never be met; then the job that waits is cancelled with the reason, and what waits for
+that one in turn, unless its policy says `unmet = keep`. A job that was kept goes on waiting, and is
+met if the other one is retried and then ends so.
 
 Every claim carries a fresh token. Whatever is later said about the claim (started, settled,
 released) names the token, and is refused without effect when the job has another one by then: of
@@ -18,121 +25,54 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from queuectl.record import Record
+from queuectl.store.records import (
+    PAGE,
+    Changed,
+    Check,
+    Dependency,
+    Existing,
+    Filter,
+    Held,
+    HostInfo,
+    QueueInfo,
+    Rate,
+    Room,
+    Saved,
+    Schedule,
+    Settled,
+    Settlement,
+    Start,
+    Wish,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from queuectl.job import Attempt, Claim, Job, NewJob, Outcome, Output, State
+    from queuectl.job import Attempt, Claim, Job, NewJob, Output, State
 
-#: a page of `jobs()` when nothing else is asked
-PAGE = 1000
-
-
-class Filter(Record):
-    """Which jobs; what is empty or None does not restrict."""
-
-    states: tuple[State, ...] = ()
-    queues: tuple[str, ...] = ()
-    #: ranges of ids, both ends included; None is open
-    ranges: tuple[tuple[int, int | None], ...] = ()
-    #: glob over names
-    name: str | None = None
-    #: enqueued at or after, ms
-    since: int | None = None
-    #: last attempt's exit status
-    exit_code: int | None = None
-    #: held jobs only (True), or jobs that are not held (False)
-    paused: bool | None = None
-
-
-class Start(Record):
-    """A claimed job's process is running."""
-
-    job_id: int
-    token: str
-    run: int
-    started_at: int
-
-
-class Settlement(Record):
-    """A claimed attempt has ended."""
-
-    job_id: int
-    token: str
-    run: int
-    outcome: Outcome
-
-
-class Settled(Record):
-    """What became of a settlement. `state` is None when it was refused."""
-
-    job_id: int
-    state: State | None
-    next_run_at: int | None = None
-
-
-class Held(Record):
-    """A claim that a host holds, as recovery sees it."""
-
-    job_id: int
-    token: str
-    #: the run its start would have, or has
-    run: int
-    #: None while the store has not heard of a start
-    started_at: int | None
-
-
-class QueueInfo(Record):
-    """A queue and what is in it."""
-
-    name: str
-    paused: bool
-    #: running jobs at the most; None is no limit
-    limit: int | None
-    counts: Mapping[State, int]
-
-
-class HostInfo(Record):
-    """A process with workers."""
-
-    id: str
-    #: machine name
-    hostname: str
-    user: str
-    pid: int
-    version: str
-    workers: int
-    #: queues its workers take from; empty: all
-    queues: tuple[str, ...]
-    started_at: int
-    seen_at: int
-    #: set when somebody asked it to stop: drain or now
-    stop_requested: str | None = None
-    #: how many of its workers should stop; None all
-    stop_workers: int | None = None
-
-
-class Wish(Record):
-    """Something a running job's host is asked to do, in order of asking."""
-
-    id: int
-    job_id: int
-    token: str
-    #: cancel, cancel-now, signal, pause, resume, send
-    kind: str
-    payload: bytes = b""
-
-
-class Changed(Record):
-    """What came of asking to change one job. `done` False: nothing changed, `why` says so."""
-
-    job_id: int
-    done: bool
-    why: str = ""
-    state: State | None = None
+__all__ = [
+    "PAGE",
+    "Changed",
+    "Check",
+    "Dependency",
+    "Existing",
+    "Filter",
+    "Held",
+    "HostInfo",
+    "Listener",
+    "QueueInfo",
+    "Rate",
+    "Room",
+    "Saved",
+    "Schedule",
+    "Settled",
+    "Settlement",
+    "Start",
+    "Store",
+    "Wish",
+]
 
 
 class Listener(ABC):
@@ -160,10 +100,13 @@ class Store(ABC):
 
     #: what to show a user, without secrets
     name: str
-    #: where hosts on this machine keep their files and their jobs' larger output
+    #: where hosts on this machine keep their files and their jobs' larger output; never one that
+    #: another machine sees too
     local_directory: str
     #: settings from the environment, weaker than any in the store
     local_settings: Mapping[str, str]
+    #: seconds within which a host must renew, else others take its jobs; None: its file tells
+    lease: float | None = None
 
     # ---- life ---------------------------------------------------------------------------------
 
@@ -190,19 +133,35 @@ class Store(ABC):
         """Enqueue all of `jobs` or none; return their ids, ascending in the given order.
 
         Policy that a job leaves open is decided here, from queue, store, environment and default.
-        Raises NoSuchQueue, NameTaken.
+        Where a job that is not final has the same unique key, its id is returned as `Existing`
+        and nothing is enqueued in that place. Raises NoSuchQueue, NameTaken, NoSuchJob (a
+        dependency), DependencyCycle.
+        """
+
+    @abstractmethod
+    def restore(self, jobs: Sequence[Saved]) -> None:
+        """Put exported jobs back under their ids, all or none; queues they name are created.
+
+        One that was running is restored as waiting. Raises IdTaken, NameTaken.
         """
 
     # ---- the life of a claim ------------------------------------------------------------------
 
     @abstractmethod
     def claim(
-        self, host_id: str, want: int, queues: Sequence[str] = (), ahead: int = 0
+        self,
+        host_id: str,
+        want: int,
+        queues: Sequence[str] = (),
+        ahead: int = 0,
+        room: Room | None = None,
     ) -> list[Claim]:
         """Claim up to `want` eligible jobs for a host, best first; `queues` empty means all.
 
         Up to `ahead` more are claimed for workers that will be free soon, never from a queue with
-        a limit. Promotes jobs that have become due first, and goes on until it has found what was
+        a limit or a rate, of an array with a limit, or with needs. A job that needs slots counts
+        for as many of `want`. `room` None: a host of `want` workers without resources. Pull
+        queues give only to who names them. Promotes jobs that have become due first, and goes on until it has found what was
         wanted or nothing more is due; where more than 20,000 became due since the last claim, the
         order holds among those that became due first. No work is an empty list.
         """
@@ -321,6 +280,26 @@ class Store(ABC):
     def output(self, job_id: int, run: int) -> Output | None:
         """Return what an attempt wrote, or where; None when it wrote nothing or it was pruned."""
 
+    # only a store with a `lease` is asked: its hosts may be on other machines
+
+    def ship(
+        self, job_id: int, run: int, token: str, offset: int, data: bytes, marks: bytes
+    ) -> bool:
+        """Keep a piece of a running attempt's output for readers on other machines.
+
+        `data` stands at `offset` of its output file, `marks` are the records of queuectl.recorder
+        that end within it. A piece that is there already is left. Like `renew` it may be called
+        from any thread. False: the token is no longer the current one.
+        """
+        raise NotImplementedError
+
+    def shipped(self, job_id: int, run: int, offset: int = 0) -> list[tuple[int, bytes, bytes]]:
+        """Return (offset, data, marks) of pieces kept that begin at or after `offset`, in order.
+
+        About 4 MiB at the most: ask again behind the last. They go with the attempt's output.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def counts(self) -> dict[State, int]:
         """Return the number of jobs in every state, from counters."""
@@ -330,8 +309,13 @@ class Store(ABC):
         """Return how many ready jobs would be claimed before a waiting one, counting to `most`."""
 
     @abstractmethod
-    def next_due(self) -> int | None:
-        """Return when the next waiting job becomes due, or None."""
+    def next_due(self, since: int | None = None) -> int | None:
+        """Return when the next waiting job becomes due, a rate lets one start, or a schedule fires.
+
+        Of rates that let one start by now, those are told that did not at `since` (None: now):
+        whoever claims without success and asks then says when the claim began, or it could wait
+        for ever for what came about between the two.
+        """
 
     @abstractmethod
     def newest_id(self, submitter: str | None = None) -> int | None:
@@ -344,12 +328,79 @@ class Store(ABC):
         """Return every queue, by name."""
 
     @abstractmethod
-    def create_queue(self, name: str, *, limit: int | None = None) -> bool:
+    def create_queue(
+        self, name: str, *, limit: int | None = None, rate: Rate | None = None, pull: bool = False
+    ) -> bool:
         """Create a queue; False if it was there already (and is left as it is)."""
 
     @abstractmethod
+    def change_queue(self, name: str, changes: Mapping[str, object]) -> None:
+        """Change `limit` and `rate` (None: none) and `pull` of a queue. Raises NoSuchQueue."""
+
+    @abstractmethod
     def pause_queue(self, name: str, *, paused: bool) -> None:
-        """Stop or resume claims from a queue. Raises NoSuchQueue."""
+        """Stop or resume claims from a queue; resumed, it counts its deaths anew.
+
+        Raises NoSuchQueue.
+        """
+
+    @abstractmethod
+    def remove_queue(self, name: str) -> None:
+        """Delete a queue that has no jobs, with its settings.
+
+        Raises NoSuchQueue, and Refused for one with jobs, `default` and `hooks`.
+        """
+
+    # ---- dependencies, schedules, notes -------------------------------------------------------
+
+    @abstractmethod
+    def dependencies(self, job_id: int) -> list[Dependency]:
+        """Return what a job waits for, or waited for, in order of id."""
+
+    @abstractmethod
+    def dependents(self, job_id: int) -> list[int]:
+        """Return the ids of the jobs that depend on one."""
+
+    @abstractmethod
+    def payload(self, job_id: int) -> tuple[bytes | None, str | None]:
+        """Return a job's standard input: its bytes, or the path of a file, or neither."""
+
+    @abstractmethod
+    def schedules(self) -> list[Schedule]:
+        """Return every schedule, by name."""
+
+    @abstractmethod
+    def put_schedule(self, schedule: Schedule) -> None:
+        """Write a schedule, whether it is there or not."""
+
+    @abstractmethod
+    def remove_schedule(self, name: str) -> bool:
+        """Delete a schedule, not its jobs; False: there is none of that name."""
+
+    @abstractmethod
+    def fire(
+        self, name: str, due: int, next_at: int | None, jobs: Sequence[NewJob], note: str | None
+    ) -> list[int] | None:
+        """Fire a schedule that is not paused and whose `next_at` is still `due`; else do nothing.
+
+        Enqueues `jobs` and moves it on, in one transaction: of several hosts one fires. Returns
+        the ids, or None when somebody else did it or it has changed.
+        """
+
+    @abstractmethod
+    def note(self, name: str) -> bytes | None:
+        """Return what was last noted under a name, or None."""
+
+    @abstractmethod
+    def put_note(self, name: str, data: bytes | None) -> None:
+        """Note something under a name, or forget it; in a transaction it happens with the rest.
+
+        For what must be as durable as jobs: offsets of spool files, answers given to clients.
+        """
+
+    @abstractmethod
+    def prune_notes(self, prefix: str, before: int) -> int:
+        """Delete the notes whose name begins so and that were put before a time (ms); count them."""
 
     @abstractmethod
     def settings(self, queue: str | None = None) -> dict[str, str]:
@@ -364,8 +415,19 @@ class Store(ABC):
         """Add a host, or write its row again."""
 
     @abstractmethod
-    def renew(self, host_id: str) -> None:
-        """Say that a host lives: its lease runs anew from now."""
+    def renew(self, host_id: str) -> bool:
+        """Say that a host lives: its lease runs anew from now. False: it has been recovered.
+
+        May be called from any thread, beside all else: it has a connection of its own, and comes
+        back (StoreUnavailable) within seconds when the server does not answer.
+        """
+
+    @abstractmethod
+    def expired(self) -> list[str]:
+        """Return the hosts whose lease has ended by the store's clock.
+
+        Of a store without a `lease` only those that have one of their own (`HostInfo.lease`).
+        """
 
     @abstractmethod
     def forget(self, host_id: str) -> None:
@@ -378,3 +440,13 @@ class Store(ABC):
     @abstractmethod
     def ask_stop(self, host_id: str, how: str, workers: int | None = None) -> bool:
         """Ask a host to stop (`drain` or `now`) some or all workers; False: no such host."""
+
+    # ---- keeping ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def backup(self, path: str) -> None:
+        """Write a consistent copy to a new file. Raises Refused where the engine has its own way."""
+
+    @abstractmethod
+    def checks(self) -> list[Check]:
+        """Look at the engine's own health: version, integrity, log, connections."""

@@ -1,14 +1,15 @@
-"""Queues merged by the best ready job of each, read from the store only as far as needed. Pure."""
+"""Tracks merged by the best ready job of each, read from the store only as far as needed. Pure."""
 
 from __future__ import annotations
 
 import heapq
 
 from queuectl.record import Record
+from queuectl.store.room import Lane
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     #: what jobs are claimed in the order of: minus the priority, when it became due, id
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
 
 
 class Head(Record):
-    """Where a queue stands: nothing ready in it comes before `key`."""
+    """Where a track stands: nothing ready in it comes before `key`."""
 
     key: Key
-    queue: str
-    #: running jobs at the most; None is no limit
-    limit: int | None
+    lane: Lane
 
 
 def key_of(priority: int, due_at: int, job_id: int) -> Key:
@@ -30,29 +29,37 @@ def key_of(priority: int, due_at: int, job_id: int) -> Key:
 
 
 class Heads:
-    """Hands out heads, best first; a queue that has had its turn is put back where it stands then.
+    """Hands out heads, best first; a track that has had its turn is put back where it stands then.
 
-    `rows` are (queue, limit, priority, due, id) in order. They may be a cursor on a table that is
-    written meanwhile: a queue that comes a second time is passed over, what was put back counts.
+    `rows` are (priority, due, id, then the fields of a Lane) in order. They may be a cursor on a
+    table that is written meanwhile: a track that comes a second time is passed over, what was put
+    back counts.
     """
 
-    def __init__(self, rows: Iterator[Sequence[Any]], queues: Sequence[str]) -> None:
-        """Only `queues` are handed out, all if there are none."""
+    def __init__(
+        self,
+        rows: Iterator[Sequence[Any]],
+        queues: Sequence[str],
+        needs: Callable[[Any], Mapping[str, int]],
+    ) -> None:
+        """Only tracks of `queues` are handed out, all if there are none; `needs` unpacks them."""
         self._rows = rows
         self._queues = frozenset(queues)
-        self._seen: set[str] = set()
+        self._needs = needs
+        self._seen: set[int] = set()
         #: what was put back, and the next row: what comes behind it cannot be better
         self._heap: list[Head] = []
-        self._next: str | None = None
+        self._next: int | None = None
         self._read()
 
     def _read(self) -> None:
         """Take the next row in, if there is one."""
-        for queue, limit, *job in self._rows:
-            if queue not in self._seen and (not self._queues or queue in self._queues):
-                self._seen.add(queue)
-                self._next = queue
-                heapq.heappush(self._heap, Head(key_of(*job), queue, limit))
+        for priority, due_at, job_id, track, queue, *rest, needs in self._rows:
+            if track not in self._seen and (not self._queues or queue in self._queues):
+                self._seen.add(track)
+                self._next = track
+                lane = Lane._make((track, queue, *rest, self._needs(needs)))
+                heapq.heappush(self._heap, Head(key_of(priority, due_at, job_id), lane))
                 return
 
     def pop(self) -> Head | None:
@@ -60,7 +67,7 @@ class Heads:
         if not self._heap:
             return None
         best = heapq.heappop(self._heap)
-        if best.queue == self._next:
+        if best.lane.track == self._next:
             self._read()
         return best
 
@@ -69,5 +76,5 @@ class Heads:
         return self._heap[0].key if self._heap else None
 
     def put_back(self, head: Head) -> None:
-        """Let a queue that was taken out have another turn, where it stands now."""
+        """Let a track that was taken out have another turn, where it stands now."""
         heapq.heappush(self._heap, head)

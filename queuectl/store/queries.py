@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
     from queuectl.job import State
     from queuectl.store.base import Filter
+    from queuectl.store.sqlstore import TrackInfo
+
+    #: makes the condition that a column matches a glob, and its value
+    GlobTest = Callable[[str, str], tuple[str, str]]
 
 JOB_COLUMNS = (
     "id, name, queue, state, command, args, shell, priority, max_retries, policy, cwd, environment,"
     " submitter, paused, created_at, due_at, next_run_at, started_at, finished_at, attempts,"
-    " deliveries, runs, reason, exit_code, cancel_requested, host, token"
+    " deliveries, runs, reason, exit_code, cancel_requested, host, token, message, unique_key,"
+    " array_id, array_index, schedule, unmet, track"
 )
 ATTEMPT_COLUMNS = (
     "job_id, run, host, due_at, started_at, finished_at, kind, code, reason, user_ms, system_ms,"
@@ -34,13 +39,16 @@ def job_from(
     words: Callable[[Any], tuple[str, ...] | None],
     policy: Callable[[int], Mapping[str, str]],
     environment: Callable[[int], Mapping[str, str]],
+    track: Callable[[int], TrackInfo],
 ) -> Job:
     """Return the job in a row of JOB_COLUMNS; the readers turn what is packed into values."""
+    alike = track(row[33])
     return Job(
         row[0], row[1], row[2], row[3], text(row[4]), words(row[5]), bool(row[6]), row[7], row[8],
         policy(row[9]), text(row[10]), environment(row[11]), row[12], bool(row[13]), row[14],
         row[15], row[16], row[17], row[18], row[19], row[20], row[21], row[22], row[23],
-        bool(row[24]), row[25], row[26],
+        bool(row[24]), row[25], row[26], None if row[27] is None else text(row[27]), row[28],
+        row[29], row[30], alike.needs, row[31], row[32], alike.array_limit,
     )  # fmt: skip
 
 
@@ -49,7 +57,7 @@ def attempt_from(row: Sequence[Any]) -> Attempt:
     return Attempt(*row)
 
 
-def conditions(where: Filter) -> tuple[list[str], list[Any]]:
+def conditions(where: Filter, glob: GlobTest) -> tuple[list[str], list[Any]]:
     """Return the SQL conditions of a filter and their parameters."""
     tests: list[str] = []
     values: list[Any] = []
@@ -70,13 +78,19 @@ def conditions(where: Filter) -> tuple[list[str], list[Any]]:
         ("created_at", ">=", where.since),
         ("exit_code", "=", where.exit_code),
         ("paused", "=", None if where.paused is None else int(where.paused)),
+        ("array_id", "=", where.array),
     ):
         if value is not None:
             tests.append(f"{column} {operator} ?")
             values.append(_capped(value))
+    for column, words in (("schedule", where.schedule), ("unique_key", where.unique)):
+        if words is not None:
+            tests.append(f"{column} = ?")
+            values.append(words)
     if where.name is not None:
-        tests.append("name IS NOT NULL AND name GLOB ?")
-        values.append(where.name)
+        test, pattern = glob("name", where.name)
+        tests += ["name IS NOT NULL", test]
+        values.append(pattern)
     return tests, values
 
 
@@ -105,10 +119,10 @@ def _capped(number: int) -> int:
 
 
 def page_of_jobs(
-    where: Filter, after: int | None, limit: int, *, newest: bool
+    where: Filter, after: int | None, limit: int, glob: GlobTest, *, newest: bool
 ) -> tuple[str, list[Any]]:
     """Return the SELECT of one page in order of id, going on behind the id `after`."""
-    tests, values = conditions(where)
+    tests, values = conditions(where, glob)
     # the running jobs are few: better sort them than walk the table in order of id to find them
     key = "id + 0" if where.states == (PROCESSING,) else "id"
     if after is not None:
@@ -120,9 +134,9 @@ def page_of_jobs(
     return f"SELECT {JOB_COLUMNS} FROM job{condition} ORDER BY {key} {order} LIMIT ?", values
 
 
-def count_of_jobs(where: Filter) -> tuple[str, list[Any]]:
+def count_of_jobs(where: Filter, glob: GlobTest) -> tuple[str, list[Any]]:
     """Return the SELECT that counts what a filter matches."""
-    tests, values = conditions(where)
+    tests, values = conditions(where, glob)
     condition = f" WHERE {' AND '.join(tests)}" if tests else ""
     return f"SELECT count(*) FROM job{condition}", values
 

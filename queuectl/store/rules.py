@@ -37,7 +37,7 @@ class Turn(Record):
 
 
 class Facts(Record):
-    """What a decision about a claimed job needs to know of it."""
+    """What is known of a stored job when something happens to it: the row of an engine's `facts`."""
 
     state: State
     attempts: int
@@ -45,13 +45,36 @@ class Facts(Record):
     max_retries: int
     due_at: int
     cancel_requested: int
-    paused: bool
-    #: whether `attempts` counts the attempt in question already
-    started: bool
+    #: held by somebody
+    paused: int
+    lane: int
+    token: str | None = None
+    queue: str = ""
+    track: int = 0
+    #: id of its stored policy
+    policy: int = 0
+    priority: int = 0
+    runs: int = 0
+    host: str | None = None
+    reason: str | None = None
+    #: dependencies that are not met yet
+    unmet: int = 0
+    #: whether some job depends on it
+    awaited: int = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether `attempts` counts the claimed attempt already."""
+        return self.state == j.PROCESSING
+
+    @property
+    def held(self) -> bool:
+        """Whether it may not be claimed even when it is due."""
+        return bool(self.paused or self.unmet)
 
 
 def lane_of(due_at: int, now: int, *, paused: bool) -> int:
-    """Return the lane of a job that waits."""
+    """Return the lane of a job that waits; `paused`: by somebody, or for another job."""
     if paused:
         return HELD
     return READY if due_at <= now else LATER
@@ -86,7 +109,7 @@ def give_back(facts: Facts, now: int) -> Turn:
     state = facts.state
     if facts.started:
         state = j.FAILED if attempts > 0 else j.PENDING
-    return Turn(state, lane_of(facts.due_at, now, paused=facts.paused), facts.due_at, None,
+    return Turn(state, lane_of(facts.due_at, now, paused=facts.held), facts.due_at, None,
                 attempts, None, None)  # fmt: skip
 
 
@@ -111,7 +134,7 @@ def _follow(
         why = f"{reason} ({verdict.reason})" if verdict.reason else reason
         return Turn(j.DEAD, DONE, facts.due_at, None, attempts, now, why)
     due = now + verdict.delay
-    return Turn(j.FAILED, lane_of(due, now, paused=facts.paused), due, due, attempts, None, reason)
+    return Turn(j.FAILED, lane_of(due, now, paused=facts.held), due, due, attempts, None, reason)
 
 
 def policy_of(

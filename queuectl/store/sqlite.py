@@ -3,177 +3,21 @@
 from __future__ import annotations
 
 import os
+from _thread import get_ident
 
-from queuectl import job as j
-from queuectl.errors import NameTaken, NoSuchQueue, did_you_mean
 from queuectl.paths import hosts_directory
-from queuectl.store import rules
-from queuectl.store.sqlite_base import SQL, to_any
-from queuectl.store.sqlite_changes import SqliteChanges
-from queuectl.store.sqlite_file import LONG_LOG
+from queuectl.store.sqlite_claims import SqliteClaims
+from queuectl.store.sqlite_file import LONG_LOG, connect, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Mapping
 
-    from queuectl.job import NewJob
-    from queuectl.store.base import HostInfo, Listener
+    from queuectl.store.base import Check, Listener
 
 
-class SqliteStore(SqliteChanges):
+class SqliteStore(SqliteClaims):
     """A store in a SQLite database in WAL mode, durable at every commit (synchronous = FULL)."""
-
-    # ---- enqueue ------------------------------------------------------------------------------
-
-    def add(self, jobs: Sequence[NewJob]) -> list[int]:
-        """Enqueue all of `jobs` or none; return their ids."""
-        with self.transaction():
-            now = self.now()
-            policies: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[int, int]] = {}
-            first = self.writer.execute(SQL["last_id"]).fetchone()[0] + 1
-            env: Mapping[str, str] | None = None
-            environment = 0
-            rows: list[tuple[Any, ...]] = []
-            names: dict[str, int] = {}
-            pending: dict[str, int] = {}
-            for job_id, new in enumerate(jobs, first):
-                key = (new.queue, tuple(new.policy.items()))
-                if key not in policies:
-                    policies[key] = self._policy(new)
-                if new.env is not env:
-                    env, environment = new.env, self.intern("environment", new.env)
-                if new.name is not None:
-                    self._claim_name(new.name, job_id, names)
-                pending[new.queue] = pending.get(new.queue, 0) + 1
-                rows.append(self._row(new, job_id, now, environment, *policies[key]))
-                if new.stdin is not None or new.stdin_path is not None:
-                    self.keep_payload(job_id, new.stdin, new.stdin_path)
-            self.writer.executemany(SQL["add"], rows)
-            self.writer.execute(SQL["take_ids"], (first + len(rows) - 1,))
-            for queue, jobs_there in pending.items():
-                self.moved(queue, None, j.PENDING, jobs_there)
-            return list(range(first, first + len(rows)))
-
-    def _policy(self, new: NewJob) -> tuple[int, int]:
-        """Return the id of the settings a job carries, and its max-retries."""
-        known = [row[0] for row in self.writer.execute("SELECT name FROM queue").fetchall()]
-        if new.queue not in known:
-            raise NoSuchQueue(queue=new.queue, hint=did_you_mean(new.queue, known))
-        policy = rules.policy_of(
-            new, self.settings(new.queue), self.settings(), self.local_settings
-        )
-        max_retries = int(policy.pop("max-retries"))
-        return self.intern("policy", policy), max_retries
-
-    def _claim_name(self, name: str, job_id: int, names: dict[str, int]) -> None:
-        """Refuse a name that a job not final has, or one earlier in the batch."""
-        found = self.writer.execute(
-            "SELECT id FROM job WHERE name = ? AND lane < 4", (name,)
-        ).fetchone()
-        taken = found[0] if found else names.setdefault(name, job_id)
-        if taken != job_id:
-            raise NameTaken(name=name, job=taken)
-
-    def _row(
-        self, new: NewJob, job_id: int, now: int, environment: int, policy: int, max_retries: int
-    ) -> tuple[object, ...]:
-        due_at = new.due_at if new.due_at is not None and new.due_at > now else now
-        lane = rules.lane_of(due_at, now, paused=new.paused)
-        priority = new.priority or 0
-        if lane == rules.READY:
-            self.became_ready(new.queue, priority, due_at, job_id)
-        elif lane == rules.LATER:
-            self.work_made = True
-        shell = new.shell if new.shell is not None else not new.args
-        return (
-            new.queue,
-            new.name,
-            lane,
-            priority,
-            due_at,
-            to_any(new.command),
-            rules.pack_words(new.args),
-            int(shell),
-            to_any(new.cwd),
-            environment,
-            policy,
-            max_retries,
-            new.submitter,
-            int(new.paused),
-            rules.kind_of_payload(new.stdin, new.stdin_path),
-            now,
-            due_at if due_at > now else None,
-            job_id,
-        )
-
-    # ---- queues, settings, hosts --------------------------------------------------------------
-
-    def create_queue(self, name: str, *, limit: int | None = None) -> bool:
-        """Create a queue; False if it was there already."""
-        with self.transaction():
-            self._limited_queues = None
-            made = self.writer.execute(
-                "INSERT INTO queue (name, job_limit) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (name, limit),
-            )
-            return made.rowcount == 1
-
-    def pause_queue(self, name: str, *, paused: bool) -> None:
-        """Stop or resume claims from a queue."""
-        with self.transaction():
-            done = self.writer.execute(
-                "UPDATE queue SET paused = ? WHERE name = ?", (int(paused), name)
-            )
-            if done.rowcount == 0:
-                known = [queue.name for queue in self.queues()]
-                raise NoSuchQueue(queue=name, hint=did_you_mean(name, known))
-            self.work_made = True
-
-    def set(self, name: str, text: str | None, queue: str | None = None) -> None:
-        """Make a setting, or take it back."""
-        with self.transaction():
-            if text is None:
-                statement, values = (
-                    "DELETE FROM setting WHERE queue = ? AND name = ?",
-                    (queue or "", name),
-                )
-                self.writer.execute(statement, values)
-            else:
-                self.writer.execute(
-                    "INSERT INTO setting (queue, name, value) VALUES (?1, ?2, ?3)"
-                    " ON CONFLICT DO UPDATE SET value = ?3",
-                    (queue or "", name, text),
-                )
-
-    def register(self, host: HostInfo) -> None:
-        """Add a host, or write its row again."""
-        with self.transaction():
-            row = (*host[:6], " ".join(host.queues), *host[7:])
-            self.writer.execute(SQL["put_host"], row)
-
-    def renew(self, host_id: str) -> None:
-        """Say that a host lives. On one machine its own file says so; this is for people to see."""
-        with self.transaction():
-            self.writer.execute("UPDATE host SET seen_at = ? WHERE id = ?", (self.now(), host_id))
-
-    def forget(self, host_id: str) -> None:
-        """Delete the row of a host that holds no claim."""
-        with self.transaction():
-            # without its row nobody would look for the claims that it still holds
-            if not self.held_by(host_id):
-                self.writer.execute("DELETE FROM wish WHERE host = ?", (host_id,))
-                self.writer.execute("DELETE FROM host WHERE id = ?", (host_id,))
-
-    def ask_stop(self, host_id: str, how: str, workers: int | None = None) -> bool:
-        """Ask a host to stop some or all workers."""
-        with self.transaction():
-            done = self.writer.execute(
-                "UPDATE host SET stop_requested = ?, stop_workers = ? WHERE id = ?",
-                (how, workers, host_id),
-            )
-            self.work_made = True
-            return done.rowcount == 1
 
     def listener(self, host_id: str) -> Listener:
         """Return a listener for a registered host's wake-ups."""
@@ -182,6 +26,36 @@ class SqliteStore(SqliteChanges):
         self.host_id = host_id
         self.writer.execute(f"PRAGMA wal_autocheckpoint = {LONG_LOG}")
         return SqliteListener(self, hosts_directory(self.local_directory), host_id)
+
+    def renew(self, host_id: str) -> bool:
+        """Say that a host lives; in a host from any thread, over a connection of its own."""
+        if self.host_id is None or (self.depth and get_ident() == self.writing_thread):
+            return super().renew(host_id)
+        connection = connect(self.path)
+        try:
+            with translated(self.path):
+                done = connection.execute(
+                    "UPDATE host SET seen_at = ? WHERE id = ?", (self.now(), host_id)
+                )
+                return done.rowcount == 1
+        finally:
+            connection.close()
+
+    def backup(self, path: str) -> None:
+        """Write a consistent copy to a new file, readable for its owner only.
+
+        It appears whole or not at all, and can be opened as a store. Work goes on meanwhile.
+        Raises Refused where the file is there already or cannot be written, StoreFull.
+        """
+        from queuectl.store.sqlite_keep import backup
+
+        backup(self, path)
+
+    def checks(self) -> list[Check]:
+        """Look at version, integrity, log, room on disk and locks. Takes 10 s at the most."""
+        from queuectl.store.sqlite_keep import checks
+
+        return checks(self)
 
 
 class MemoryStore(SqliteStore):

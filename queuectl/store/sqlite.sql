@@ -5,18 +5,39 @@
 CREATE TABLE queue (
   name TEXT PRIMARY KEY,
   paused INTEGER NOT NULL DEFAULT 0,
+  paused_why TEXT,
   job_limit INTEGER,
-  -- a bound: nothing ready in this queue comes before it; all NULL when nothing is ready
+  rate_starts INTEGER,
+  rate_period INTEGER,
+  rate_next INTEGER,
+  pull INTEGER NOT NULL DEFAULT 0,
+  deaths INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+-- jobs that are alike in whether they may be started; AUTOINCREMENT: what is kept of a row in
+-- memory is right for ever
+CREATE TABLE track (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue TEXT NOT NULL,
+  -- the array whose limit holds; 0 is none
+  array_id INTEGER NOT NULL,
+  array_limit INTEGER,
+  needs BLOB NOT NULL,
+  -- as the queue is
+  paused INTEGER NOT NULL,
+  -- a bound: nothing ready in this track comes before it; all NULL when nothing is ready
   head_priority INTEGER,
   head_due INTEGER,
   head_id INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE INDEX queue_head ON queue (head_priority DESC, head_due, head_id)
+) STRICT;
+CREATE UNIQUE INDEX track_of ON track (queue, array_id, needs);
+CREATE INDEX track_array ON track (array_id) WHERE array_id > 0;
+CREATE INDEX track_head ON track (head_priority DESC, head_due, head_id)
   WHERE head_id IS NOT NULL AND paused = 0;
 CREATE TABLE job (
   -- never reused: `add` takes it from `sequence`, in the same transaction
   id INTEGER PRIMARY KEY,
   queue TEXT NOT NULL,
+  track INTEGER NOT NULL,
   name TEXT,
   state TEXT NOT NULL,
   lane INTEGER NOT NULL,
@@ -44,16 +65,37 @@ CREATE TABLE job (
   reason TEXT,
   exit_code INTEGER,
   host TEXT,
-  token TEXT
+  token TEXT,
+  message ANY,
+  unique_key TEXT,
+  array_id INTEGER,
+  array_index INTEGER,
+  schedule TEXT,
+  -- dependencies that are not met; whether some job depends on this one
+  unmet INTEGER NOT NULL DEFAULT 0,
+  awaited INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX job_ready ON job (queue, priority DESC, due_at, id) WHERE lane = 0;
+CREATE INDEX job_ready ON job (track, priority DESC, due_at, id) WHERE lane = 0;
 CREATE INDEX job_later ON job (due_at) WHERE lane = 1;
-CREATE INDEX job_running ON job (queue) WHERE lane = 3;
+CREATE INDEX job_running ON job (queue, track) WHERE lane = 3;
 CREATE INDEX job_open ON job (id) WHERE lane < 4;
 CREATE INDEX job_done ON job (finished_at) WHERE lane = 4;
 CREATE INDEX job_trouble ON job (state, id) WHERE state IN ('failed', 'dead', 'cancelled');
 CREATE UNIQUE INDEX job_name ON job (name) WHERE name IS NOT NULL AND lane < 4;
 CREATE INDEX job_old_name ON job (name, id) WHERE name IS NOT NULL;
+CREATE UNIQUE INDEX job_unique ON job (unique_key) WHERE unique_key IS NOT NULL AND lane < 4;
+CREATE INDEX job_old_unique ON job (unique_key, id) WHERE unique_key IS NOT NULL;
+CREATE INDEX job_array ON job (array_id, id) WHERE array_id IS NOT NULL;
+CREATE INDEX job_schedule ON job (schedule, id) WHERE schedule IS NOT NULL;
+CREATE TABLE dependency (
+  job_id INTEGER NOT NULL,
+  on_id INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  -- 1 met, 0 not yet, NULL can never be
+  met INTEGER,
+  PRIMARY KEY (job_id, on_id, kind)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dependency_on ON dependency (on_id, met);
 CREATE TABLE sequence (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO sequence VALUES ('job', 0);
 CREATE TABLE attempt (
@@ -104,7 +146,7 @@ CREATE TABLE setting (
 CREATE TABLE host (
   id TEXT PRIMARY KEY,
   hostname TEXT NOT NULL,
-  user TEXT NOT NULL,
+  user_name TEXT NOT NULL,
   pid INTEGER NOT NULL,
   version TEXT NOT NULL,
   workers INTEGER NOT NULL,
@@ -112,7 +154,9 @@ CREATE TABLE host (
   started_at INTEGER NOT NULL,
   seen_at INTEGER NOT NULL,
   stop_requested TEXT,
-  stop_workers INTEGER
+  stop_workers INTEGER,
+  resources BLOB NOT NULL,
+  lease INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE wish (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -123,38 +167,50 @@ CREATE TABLE wish (
   payload BLOB NOT NULL
 ) STRICT;
 CREATE INDEX wish_host ON wish (host);
+CREATE TABLE schedule (
+  name TEXT PRIMARY KEY,
+  spec TEXT NOT NULL,
+  zone TEXT NOT NULL,
+  overlap TEXT NOT NULL,
+  missed TEXT NOT NULL,
+  job BLOB NOT NULL,
+  next_at INTEGER,
+  paused INTEGER NOT NULL,
+  last_at INTEGER,
+  last_job INTEGER,
+  note TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE note (
+  name TEXT PRIMARY KEY,
+  data BLOB NOT NULL,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 INSERT INTO queue (name) VALUES ('default'), ('hooks');
 
 -- name: add
-INSERT INTO job (queue, name, state, lane, priority, due_at, command, args, shell, cwd, environment,
-  policy, max_retries, submitter, paused, has_stdin, created_at, next_run_at, id)
-VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO job (id, queue, track, name, lane, priority, due_at, command, args, shell, cwd,
+  environment, policy, max_retries, submitter, paused, has_stdin, created_at, next_run_at, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')
+
+-- name: add_more
+INSERT INTO job (id, queue, track, name, lane, priority, due_at, command, args, shell, cwd,
+  environment, policy, max_retries, submitter, paused, has_stdin, created_at, next_run_at,
+  message, unique_key, array_id, array_index, schedule, unmet, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')
 
 -- name: last_id
 SELECT last FROM sequence WHERE name = 'job'
 
 -- name: take_ids
-UPDATE sequence SET last = ? WHERE name = 'job'
-
--- name: intern_environment
-INSERT INTO environment (pairs) VALUES (?) ON CONFLICT DO NOTHING
-
--- name: environment_id
-SELECT id FROM environment WHERE pairs = ?
-
--- name: intern_policy
-INSERT INTO policy (pairs) VALUES (?) ON CONFLICT DO NOTHING
-
--- name: policy_id
-SELECT id FROM policy WHERE pairs = ?
+UPDATE sequence SET last = max(last, ?) WHERE name = 'job'
 
 -- name: raise_head
-UPDATE queue SET head_priority = ?1, head_due = ?2, head_id = ?3
-WHERE name = ?4
+UPDATE track SET head_priority = ?1, head_due = ?2, head_id = ?3
+WHERE id = ?4
   AND (head_id IS NULL OR (-head_priority, head_due, head_id) > (-?1, ?2, ?3))
 
 -- name: set_head
-UPDATE queue SET head_priority = ?, head_due = ?, head_id = ? WHERE name = ?
+UPDATE track SET head_priority = ?, head_due = ?, head_id = ? WHERE id = ?
 
 -- name: count_up
 INSERT INTO counter (queue, state, jobs) VALUES (?1, ?2, ?3)
@@ -164,45 +220,67 @@ ON CONFLICT DO UPDATE SET jobs = jobs + ?3
 -- INDEXED BY: an id list from the later lane only, never a walk over the table
 UPDATE job SET lane = 0 WHERE id IN (
   SELECT id FROM job INDEXED BY job_later WHERE lane = 1 AND due_at <= ? ORDER BY due_at LIMIT 1000)
-RETURNING queue, priority, due_at, id
+RETURNING track, priority, due_at, id
 
--- name: queue_heads
-SELECT name, job_limit, head_priority, head_due, head_id FROM queue INDEXED BY queue_head
-WHERE head_id IS NOT NULL AND paused = 0
+-- name: track_heads
+SELECT head_priority, head_due, head_id, id, queue, job_limit, rate_starts, rate_period, rate_next,
+  pull, array_id, array_limit, needs
+FROM track INDEXED BY track_head CROSS JOIN queue ON queue.name = track.queue
+WHERE head_id IS NOT NULL AND track.paused = 0
+  -- what is full or closed now is not worth a look: a claim passes thousands of them here
+  AND (rate_starts IS NULL OR rate_next IS NULL OR rate_next <= ?)
+  AND (job_limit IS NULL OR job_limit > (
+    SELECT count(*) FROM job INDEXED BY job_running WHERE lane = 3 AND job.queue = track.queue))
+  AND (array_limit IS NULL OR array_limit > (
+    SELECT count(*) FROM track AS alike CROSS JOIN job INDEXED BY job_running
+      ON job.queue = alike.queue AND job.track = alike.id
+    WHERE alike.array_id = track.array_id AND alike.array_id > 0 AND job.lane = 3))
 ORDER BY head_priority DESC, head_due, head_id
+
+-- name: open_tracks
+SELECT id FROM track INDEXED BY track_head WHERE head_id IS NOT NULL AND paused = 0
+ORDER BY head_priority DESC, head_due, head_id
+
+-- name: tracks_of
+SELECT id FROM track WHERE queue = ? AND head_id IS NOT NULL
 
 -- name: running_in_queue
 SELECT count(*) FROM job INDEXED BY job_running WHERE lane = 3 AND queue = ?
 
+-- name: running_in_array
+SELECT count(*) FROM track CROSS JOIN job INDEXED BY job_running
+  ON job.queue = track.queue AND job.track = track.id
+WHERE track.array_id = ? AND track.array_id > 0 AND job.lane = 3
+
 -- name: claimable
 SELECT id, runs + 1, queue, priority, command, args, shell, cwd, environment, policy, has_stdin,
-  attempts, max_retries, due_at, name
-FROM job INDEXED BY job_ready WHERE lane = 0 AND queue = ?
+  attempts, max_retries, due_at, name, array_id, array_index, message
+FROM job INDEXED BY job_ready WHERE lane = 0 AND track = ?
 ORDER BY priority DESC, due_at, id LIMIT ?
 
 -- name: head_of
-SELECT priority, due_at, id FROM job INDEXED BY job_ready WHERE lane = 0 AND queue = ?
+SELECT priority, due_at, id FROM job INDEXED BY job_ready WHERE lane = 0 AND track = ?
 ORDER BY priority DESC, due_at, id LIMIT 1
 
 -- name: end_of
-SELECT priority, due_at, id FROM job INDEXED BY job_ready WHERE lane = 0 AND queue = ?
+SELECT priority, due_at, id FROM job INDEXED BY job_ready WHERE lane = 0 AND track = ?
 ORDER BY priority, due_at DESC, id DESC LIMIT 1
 
 -- name: ahead_of
 SELECT count(*) FROM (
-  SELECT 1 FROM job INDEXED BY job_ready WHERE lane = 0 AND queue = ?1 AND priority > ?2
+  SELECT 1 FROM job INDEXED BY job_ready WHERE lane = 0 AND track = ? AND priority > ?
   UNION ALL
   SELECT 1 FROM job INDEXED BY job_ready
-  WHERE lane = 0 AND queue = ?1 AND priority = ?2 AND (due_at, id) < (?3, ?4)
-  LIMIT ?5)
+  WHERE lane = 0 AND track = ? AND priority = ? AND (due_at, id) < (?, ?)
+  LIMIT ?)
 
 -- name: claim
 UPDATE job SET lane = 3, token = ?, host = ?, deliveries = deliveries + 1, claimed_at = ?
 WHERE id = ?
 
 -- name: facts
-SELECT queue, state, lane, token, attempts, deliveries, max_retries, policy, due_at,
-  cancel_requested, paused, runs, host, priority
+SELECT state, attempts, deliveries, max_retries, due_at, cancel_requested, paused, lane, token,
+  queue, track, policy, priority, runs, host, reason, unmet, awaited
 FROM job WHERE id = ?
 
 -- name: start
@@ -238,30 +316,26 @@ INSERT INTO output (job_id, run, data, marks, path, stdout_bytes, stderr_bytes, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 
--- name: change
-UPDATE job SET state = ?, lane = ?, due_at = ?, next_run_at = ?, finished_at = ?, reason = ?,
-  attempts = ?, deliveries = ?, cancel_requested = 0
-WHERE id = ?
-
--- name: request_cancel
-UPDATE job SET cancel_requested = 1 WHERE id = ?
-
 -- name: held_by
 SELECT id, token, runs + (state <> 'processing'),
   CASE WHEN state = 'processing' THEN started_at END
 FROM job INDEXED BY job_running WHERE lane = 3 AND host = ?
 
 -- name: next_due
-SELECT due_at FROM job INDEXED BY job_later WHERE lane = 1 ORDER BY due_at LIMIT 1
+SELECT min(at) FROM (
+  SELECT min(due_at) AS at FROM job INDEXED BY job_later WHERE lane = 1
+  UNION ALL
+  SELECT next_at FROM schedule WHERE paused = 0
+  UNION ALL
+  SELECT rate_next FROM queue WHERE rate_starts IS NOT NULL AND rate_next > ? AND paused = 0
+    AND EXISTS (SELECT 1 FROM track WHERE track.queue = queue.name AND head_id IS NOT NULL))
+
+-- name: finished
+SELECT {columns} FROM job INDEXED BY job_done WHERE lane = 4 ORDER BY finished_at DESC LIMIT ?
 
 -- name: old_done
 SELECT id FROM job INDEXED BY job_done WHERE lane = 4 AND finished_at < ? AND state IN ({states})
 ORDER BY finished_at LIMIT ?
 
--- name: put_host
-INSERT INTO host (id, hostname, user, pid, version, workers, queues, started_at, seen_at,
-  stop_requested, stop_workers)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET workers = excluded.workers, queues = excluded.queues,
-  seen_at = excluded.seen_at, stop_requested = excluded.stop_requested,
-  stop_workers = excluded.stop_workers
+-- name: close_rate
+UPDATE queue SET rate_next = ? WHERE name = ?

@@ -11,17 +11,19 @@ from collections import deque
 from queuectl.errors import StoreUnavailable
 from queuectl.paths import hosts_directory, wake_hosts
 from queuectl.store import sql
-from queuectl.store.base import Store
-from queuectl.store.rules import pack_pairs, unpack_pairs
+from queuectl.store.rules import Facts
 from queuectl.store.sqlite_file import connect, open_or_make, translate
+from queuectl.store.sqlstore import SqlStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Any
 
 SQL = sql.load("sqlite.sql")
+#: reading connections that are kept open while nobody uses them
+READERS_KEPT = 4
 
 
 def to_any(text: str) -> str | bytes:
@@ -32,11 +34,6 @@ def to_any(text: str) -> str | bytes:
         except UnicodeEncodeError:
             return os.fsencode(text)
     return text
-
-
-def from_any(value: str | bytes) -> str:
-    """Return the text that an ANY column keeps."""
-    return value if isinstance(value, str) else os.fsdecode(value)
 
 
 def readable(text: str) -> str:
@@ -50,7 +47,7 @@ class _Transaction:
     def __init__(self, store: SqliteBase) -> None:
         self._store = store
         self._counters: dict[tuple[str, str], int] = {}
-        self._heads: dict[str, tuple[int, int, int]] = {}
+        self._heads: dict[int, tuple[int, int, int]] = {}
         self._acts = 0
 
     def __enter__(self) -> None:
@@ -63,6 +60,7 @@ class _Transaction:
                 store.writer.execute(f"SAVEPOINT s{store.depth}")
             else:
                 store.writer.execute("BEGIN IMMEDIATE")
+                store.looked_at_limits = False
         except sqlite3.Error as error:
             raise translate(error, store.path) from error
         store.depth += 1
@@ -115,7 +113,7 @@ class _Transaction:
     def _undo(self) -> None:
         store = self._store
         store.counter_changes, store.new_heads = self._counters, self._heads
-        store.forget_interned()
+        store.forget_kept()
         del store.after_commit[self._acts :]
         try:
             if store.depth:
@@ -129,8 +127,8 @@ class _Transaction:
             pass  # the error that led here is the one to report
 
 
-class SqliteBase(Store):
-    """What all parts of the SQLite store share. Not a store by itself."""
+class SqliteBase(SqlStore):
+    """The primitives of SqlStore on SQLite. Not a store by itself."""
 
     def __init__(
         self,
@@ -138,6 +136,7 @@ class SqliteBase(Store):
         local_settings: Mapping[str, str],
         clock: Callable[[], int] | None = None,
     ) -> None:
+        super().__init__()
         self.path = path
         self.name = f"sqlite://{path}"
         self.local_directory = path + ".d"
@@ -148,18 +147,17 @@ class SqliteBase(Store):
         #: the host that this process is, whose own pipe is not poked
         self.host_id: str | None = None
         self.depth = 0
+        #: what is known of limits was looked at in this transaction
+        self.looked_at_limits = False
         self.counter_changes: dict[tuple[str, str], int] = {}
-        self.new_heads: dict[str, tuple[int, int, int]] = {}
-        #: somebody else may have something to do after this commit
+        self.new_heads: dict[int, tuple[int, int, int]] = {}
         self.work_made = False
-        self.after_commit: list[Callable[[], None]] = []
+        self.after_commit = []
         self._readers: deque[sqlite3.Connection] = deque()
         self._closed = False
         self._watcher: sqlite3.Connection | None = None
         #: the thread that writes at the moment; at first the one that opened the store
-        self._writing_thread: int | None = get_ident()
-        self._interned: dict[tuple[str, bytes], int] = {}
-        self._pairs: dict[tuple[str, int], Mapping[str, str]] = {}
+        self.writing_thread: int | None = get_ident()
 
     # ---- life ---------------------------------------------------------------------------------
 
@@ -196,38 +194,90 @@ class SqliteBase(Store):
 
     def enter_thread(self) -> None:
         """Let this thread read through the writer, as it has a transaction there."""
-        self._writing_thread = get_ident()
+        self.writing_thread = get_ident()
 
     def leave_thread(self) -> None:
         """The outermost transaction is over: in a host, readers are used again."""
         if self.host_id is not None:
-            self._writing_thread = None
+            self.writing_thread = None
 
     # ---- reading ------------------------------------------------------------------------------
 
     def counter_rows(self) -> list[Any]:
         """Return queue, state and number of jobs; inside a transaction with what it changed."""
-        if self.depth and get_ident() == self._writing_thread:
+        if self.depth and get_ident() == self.writing_thread:
             self.flush_counters()
         return self.rows("SELECT queue, state, jobs FROM counter")
 
-    def rows(self, statement: str, values: object = ()) -> list[Any]:
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         """Return all rows of a read. Inside a transaction the writer answers, and sees it.
 
         It answers too while one thread does everything, which spares a one-shot command a connection.
         """
-        if get_ident() == self._writing_thread:
+        if get_ident() == self.writing_thread:
             try:
-                return self.writer.execute(statement, values).fetchall()  # type: ignore[arg-type]
+                return self.writer.execute(statement, values).fetchall()
             except sqlite3.Error as error:
                 raise translate(error, self.path) from error
         connection = self.lend_reader()
         try:
-            return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+            return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
         finally:
             self.take_back(connection)
+
+    def run(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run a statement within the present transaction."""
+        return self.writer.execute(statement, values)
+
+    def run_many(self, statement: str, values: Iterable[Sequence[object]]) -> None:
+        """Run a statement within the present transaction once for each row of values."""
+        self.writer.executemany(statement, values)
+
+    def block(self, name: str) -> str:
+        """Return a statement of sqlite.sql."""
+        return SQL[name]
+
+    def to_column(self, text: str) -> str | bytes:
+        """Return what an ANY column keeps of a text."""
+        return text if text.isascii() else to_any(text)
+
+    def from_column(self, value: str | bytes) -> str:
+        """Return the text that an ANY column keeps."""
+        return value if isinstance(value, str) else os.fsdecode(value)
+
+    def glob_test(self, column: str, pattern: str) -> tuple[str, str]:
+        """Return a GLOB: SQLite's are those of the shell."""
+        return f"{column} GLOB ?", pattern
+
+    def facts(self, job_id: int) -> Facts | None:
+        """Return what is known of a job."""
+        if not 0 < job_id < 2**63:
+            return None
+        row = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
+        return None if row is None else tuple.__new__(Facts, row)
+
+    def lock(self, ids: Sequence[int]) -> None:
+        """Do nothing: a transaction that writes is alone."""
+
+    def new_ids(self, count: int) -> Iterable[int]:
+        """Return the ids behind the last one; they are taken by `used_ids`."""
+        last = self.writer.execute(SQL["last_id"]).fetchone()[0]
+        return range(last + 1, last + count + 1)
+
+    def used_ids(self, last: int) -> None:
+        """Go on behind an id."""
+        self.writer.execute(SQL["take_ids"], (last,))
+
+    def end_of_line(self, queue: str, *, first: bool) -> tuple[int, int, int] | None:
+        """Return priority, due time and id of a queue's first, or last, ready job."""
+        self.flush_heads()
+        read = SQL["head_of" if first else "end_of"]
+        ends = [row for (track,) in self.rows(SQL["tracks_of"], (queue,))
+                for row in self.rows(read, (track,))]  # fmt: skip
+        ends.sort(key=lambda row: (-row[0], row[1], row[2]))
+        return (ends[0] if first else ends[-1]) if ends else None
 
     def lend_reader(self) -> sqlite3.Connection:
         """Return a reading connection that no other thread uses until it is taken back."""
@@ -237,8 +287,8 @@ class SqliteBase(Store):
             return connect(self.path, reader=True)
 
     def take_back(self, connection: sqlite3.Connection) -> None:
-        """Keep a lent connection for the next reader."""
-        if self._closed:
+        """Keep a lent connection for the next reader, as many as are often needed at once."""
+        if self._closed or len(self._readers) >= READERS_KEPT:
             connection.close()
         else:
             self._readers.append(connection)
@@ -272,59 +322,19 @@ class SqliteBase(Store):
             if jobs:
                 self.writer.execute(SQL["count_up"], (queue, state, jobs))
 
-    def became_ready(self, queue: str, priority: int, due_at: int, job_id: int) -> None:
-        """Note that a job stands in the ready lane, perhaps before the head of its queue."""
+    def became_ready(self, track: int, priority: int, due_at: int, job_id: int) -> None:
+        """Note that a job stands in the ready lane, perhaps before the head of its track."""
         key = (-priority, due_at, job_id)
-        known = self.new_heads.get(queue)
+        known = self.new_heads.get(track)
         if known is None or key < known:
-            self.new_heads[queue] = key
+            self.new_heads[track] = key
         self.work_made = True
 
     def flush_heads(self) -> None:
-        """Write the queue heads that this transaction moved forward."""
+        """Write the heads of tracks that this transaction moved forward."""
         heads, self.new_heads = self.new_heads, {}
-        for queue, (negative, due_at, job_id) in heads.items():
-            self.writer.execute(SQL["raise_head"], (-negative, due_at, job_id, queue))
-
-    # ---- what is stored once ------------------------------------------------------------------
-
-    def intern(self, table: str, pairs: Mapping[str, str]) -> int:
-        """Return the id of a set of pairs in `environment` or `policy`, storing it if it is new."""
-        packed = pack_pairs(pairs)
-        key = (table, packed)
-        found = self._interned.get(key)
-        if found is None:
-            row = self.writer.execute(SQL[f"{table}_id"], (packed,)).fetchone()
-            if row is None:
-                self.writer.execute(SQL[f"intern_{table}"], (packed,))
-                row = self.writer.execute(SQL[f"{table}_id"], (packed,)).fetchone()
-            found = int(row[0])
-            if len(self._interned) > 1000:
-                self._interned.clear()
-            self._interned[key] = found
-        return found
-
-    def keep_payload(self, job_id: int, stdin: bytes | None, path: str | None) -> None:
-        """Store a job's standard input, or where it is."""
-        data = stdin if path is None else os.fsencode(path)
-        self.writer.execute("INSERT INTO payload VALUES (?, ?)", (job_id, data))
-
-    def forget_interned(self) -> None:
-        """Drop ids that a rolled-back transaction may have given out, and what they stood for."""
-        self._interned.clear()
-        self._pairs.clear()
-
-    def pairs(self, table: str, row_id: int) -> Mapping[str, str]:
-        """Return what `intern` stored. Rows never change, so they are kept."""
-        key = (table, row_id)
-        found = self._pairs.get(key)
-        if found is None:
-            rows = self.rows(f"SELECT pairs FROM {table} WHERE id = ?", (row_id,))
-            found = unpack_pairs(rows[0][0]) if rows else {}
-            if len(self._pairs) > 1000:
-                self._pairs.clear()
-            self._pairs[key] = found
-        return found
+        for track, (negative, due_at, job_id) in heads.items():
+            self.writer.execute(SQL["raise_head"], (-negative, due_at, job_id, track))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -7,9 +7,10 @@ import os
 from queuectl import job as j
 from queuectl.job import Claim
 from queuectl.store import hooks, rules
-from queuectl.store.base import Filter, Held, Settled, Settlement
-from queuectl.store.sqlite_base import SQL, from_any, readable
-from queuectl.store.sqlite_read import SqliteReads
+from queuectl.store.base import Filter, Settled, Settlement
+from queuectl.store.restoring import Restoring
+from queuectl.store.sqlite_base import SQL, SqliteBase, readable
+from queuectl.store.sqlstore import unpack_needs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,54 +18,65 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.job import Outcome
-    from queuectl.store.base import Start
-    from queuectl.store.heads import Head, Key
+    from queuectl.store.base import Room, Start
+    from queuectl.store.heads import Key
+    from queuectl.store.room import Budget, Lane
     from queuectl.store.rules import Facts, Turn
-
 
 #: due jobs that a claim makes ready before it chooses, in steps of 1,000 (6 ms each)
 PROMOTED_AT_ONCE = 20_000
 
 
-class SqliteClaims(SqliteReads):
+class SqliteClaims(SqliteBase, Restoring):
     """Hands jobs out and takes reports back. Writing methods: one thread at a time."""
 
     # ---- claim --------------------------------------------------------------------------------
 
     def claim(
-        self, host_id: str, want: int, queues: Sequence[str] = (), ahead: int = 0
+        self,
+        host_id: str,
+        want: int,
+        queues: Sequence[str] = (),
+        ahead: int = 0,
+        room: Room | None = None,
     ) -> list[Claim]:
-        """Claim up to `want` eligible jobs, best first, and `ahead` more where no limit is.
+        """Claim up to `want` eligible jobs, best first, and `ahead` more where nothing bounds them.
 
-        Queues are merged by their cached heads: the best queue gives jobs until the next one's
+        Tracks are merged by their cached heads: the best track gives jobs until the next one's
         head comes before its own, so a thousand queues cost no more than those that give.
         """
+        from queuectl.store.room import Budget
+
         with self.transaction():
             more_due = self._promote(PROMOTED_AT_ONCE)
-            claims = self._claim_ready(host_id, want, queues, ahead)
-            while more_due and len(claims) < want + ahead:
+            budget = Budget(
+                want, ahead, queues, room, self.now(), self._running, self._running_in_array
+            )
+            claims = self._claim_ready(host_id, queues, budget)
+            while more_due and not budget.is_spent:
                 more_due = self._promote(PROMOTED_AT_ONCE)
-                missing = max(0, want - len(claims))
-                spare = want + ahead - len(claims) - missing
-                claims += self._claim_ready(host_id, missing, queues, spare)
+                claims += self._claim_ready(host_id, queues, budget)
             return claims
 
-    def _claim_ready(
-        self, host_id: str, want: int, queues: Sequence[str], ahead: int
-    ) -> list[Claim]:
+    def _claim_ready(self, host_id: str, queues: Sequence[str], budget: Budget) -> list[Claim]:
         """Claim as `claim` does from what is ready already."""
         from queuectl.store.heads import Heads, key_of
 
         claims: list[Claim] = []
-        cursor = self.writer.execute(SQL["queue_heads"])
-        heads = Heads(cursor, queues)
-        while len(claims) < want + ahead and (best := heads.pop()) is not None:
-            room = self._room(best, want - len(claims), ahead)
-            if room <= 0:
+        cursor = self.writer.execute(SQL["track_heads"], (self.now(),))
+        heads = Heads(cursor, queues, unpack_needs)
+        while not budget.is_spent and (best := heads.pop()) is not None:
+            lane = best.lane
+            most = budget.most(lane)
+            if most <= 0:
                 continue
-            claims += self._claim_from(host_id, best.queue, room, heads.next_key())
-            head = self.writer.execute(SQL["head_of"], (best.queue,)).fetchone()
-            self.writer.execute(SQL["set_head"], (*(head or (None, None, None)), best.queue))
+            found = self._claim_from(host_id, lane, most, heads.next_key())
+            claims += found
+            opens_at = budget.took(lane, len(found))
+            if opens_at is not None:
+                self.writer.execute(SQL["close_rate"], (opens_at, lane.queue))
+            head = self.writer.execute(SQL["head_of"], (lane.track,)).fetchone()
+            self.writer.execute(SQL["set_head"], (*(head or (None, None, None)), lane.track))
             if head is not None:
                 heads.put_back(best._replace(key=key_of(*head)))
         cursor.close()
@@ -74,33 +86,36 @@ class SqliteClaims(SqliteReads):
         """Make up to `most` jobs ready that have become due; True: there may be more."""
         for _ in range(0, most, 1000):
             promoted = self.writer.execute(SQL["promote"], (self.now(),)).fetchall()
-            for queue, priority, due_at, job_id in promoted:
-                self.became_ready(queue, priority, due_at, job_id)
+            for track, priority, due_at, job_id in promoted:
+                self.became_ready(track, priority, due_at, job_id)
             self.flush_heads()
             if len(promoted) < 1000:
                 return False
         return True
 
-    def _room(self, head: Head, want: int, ahead: int) -> int:
-        """Return how many jobs a queue may give: below its limit, and never ahead if it has one."""
-        if head.limit is None:
-            return want + ahead
-        running: int = self.writer.execute(SQL["running_in_queue"], (head.queue,)).fetchone()[0]
-        return min(want, head.limit - running)
+    def _running(self, queue: str) -> int:
+        found: int = self.writer.execute(SQL["running_in_queue"], (queue,)).fetchone()[0]
+        return found
 
-    def _claim_from(self, host_id: str, queue: str, most: int, bound: Key | None) -> list[Claim]:
-        """Claim the best jobs of a queue, up to the one that another queue's head precedes."""
+    def _running_in_array(self, array_id: int) -> int:
+        found: int = self.writer.execute(SQL["running_in_array"], (array_id,)).fetchone()[0]
+        return found
+
+    def _claim_from(self, host_id: str, lane: Lane, most: int, bound: Key | None) -> list[Claim]:
+        """Claim the best jobs of a track, up to the one that another track's head precedes."""
         now = self.now()
-        claims = [self._claimed(row, now) for row in self._claimable(queue, most, bound)]
+        claims = [
+            self._claimed(row, now, lane.needs) for row in self._claimable(lane.track, most, bound)
+        ]
         self.writer.executemany(
             SQL["claim"], [(claim.token, host_id, now, claim.job_id) for claim in claims]
         )
         return claims
 
-    def _claimable(self, queue: str, most: int, bound: Key | None) -> list[Any]:
-        """Return the best ready rows of a queue that do not come behind the bound."""
+    def _claimable(self, track: int, most: int, bound: Key | None) -> list[Any]:
+        """Return the best ready rows of a track that do not come behind the bound."""
         rows = []
-        cursor = self.writer.execute(SQL["claimable"], (queue, most))
+        cursor = self.writer.execute(SQL["claimable"], (track, most))
         for row in cursor:
             if bound is not None and (-row[3], row[13], row[0]) > bound:
                 break
@@ -108,30 +123,34 @@ class SqliteClaims(SqliteReads):
         cursor.close()
         return rows
 
-    def _claimed(self, row: Sequence[Any], now: int) -> Claim:
+    def _claimed(self, row: Sequence[Any], now: int, needs: Mapping[str, int]) -> Claim:
         payload = None
         if row[10]:
             found = self.writer.execute("SELECT data FROM payload WHERE job_id = ?", (row[0],))
             payload = found.fetchone()[0]
         return Claim(
-            job_id=row[0],
-            token=os.urandom(12).hex(),
-            run=row[1],
-            queue=row[2],
-            priority=row[3],
-            command=from_any(row[4]),
-            args=rules.unpack_words(row[5]),
-            shell=bool(row[6]),
-            cwd=from_any(row[7]),
-            env=self.pairs("environment", row[8]),
-            policy=self.pairs("policy", row[9]),
-            stdin=payload if row[10] == rules.BYTES else None,
-            attempts=row[11],
-            max_retries=row[12],
-            due_at=row[13],
-            claimed_at=now,
-            name=row[14],
-            stdin_path=os.fsdecode(payload or b"") if row[10] == rules.PATH else None,
+            row[0],
+            os.urandom(12).hex(),
+            row[1],
+            row[2],
+            row[3],
+            self.from_column(row[4]),
+            rules.unpack_words(row[5]),
+            bool(row[6]),
+            self.from_column(row[7]),
+            self.pairs("environment", row[8]),
+            self.pairs("policy", row[9]),
+            payload if row[10] == rules.BYTES else None,
+            row[11],
+            row[12],
+            row[13],
+            now,
+            row[14],
+            os.fsdecode(payload or b"") if row[10] == rules.PATH else None,
+            needs,
+            row[15],
+            row[16],
+            None if row[17] is None else self.from_column(row[17]),
         )
 
     # ---- start and end ------------------------------------------------------------------------
@@ -142,17 +161,17 @@ class SqliteClaims(SqliteReads):
             return [self._start(start) for start in starts]
 
     def _start(self, start: Start) -> bool:
-        row = self._facts_of(start.job_id)
-        if row is None or row[3] != start.token or row[0] is None:
+        facts = self.facts(start.job_id)
+        if facts is None or facts.token != start.token:
             return False
-        queue, state, due_at, host = row[0], row[1], row[8], row[12]
-        if state == j.PROCESSING:
+        if facts.state == j.PROCESSING:
             return True
         self.writer.execute(SQL["start"], (start.run, start.started_at, start.job_id))
         self.writer.execute(
-            SQL["begin_attempt"], (start.job_id, start.run, host, due_at, start.started_at)
+            SQL["begin_attempt"],
+            (start.job_id, start.run, facts.host, facts.due_at, start.started_at),
         )
-        self.moved(queue, state, j.PROCESSING)
+        self.moved(facts.queue, facts.state, j.PROCESSING)
         return True
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
@@ -177,22 +196,22 @@ class SqliteClaims(SqliteReads):
     def _settle(self, settlement: Settlement, ended: set[str]) -> Settled:
         """Settle one; add its queue to `ended` if that ended a job for good."""
         job_id, token, run, outcome = settlement
-        row = self._facts_of(job_id)
-        if row is None or row[3] != token:
+        facts = self.facts(job_id)
+        if facts is None or facts.token != token:
             return Settled(job_id, None)
         now = self.now()
-        if outcome.kind == j.STOPPED and outcome.started_at is None and row[1] != j.PROCESSING:
-            turn = rules.give_back(_facts(row), now)
-            self._end_claim(job_id, row, turn, None, None, uncounted=True)
+        if outcome.kind == j.STOPPED and outcome.started_at is None and not facts.started:
+            turn = rules.give_back(facts, now)
+            self._end_claim(job_id, facts, turn, None, None, uncounted=True)
             return Settled(job_id, turn.state)
-        policy = self.pairs("policy", row[7])
-        turn = rules.settle(_facts(row), outcome, policy, now, _random())
+        policy = self.pairs("policy", facts.policy)
+        turn = rules.settle(facts, outcome, policy, now, _random())
         uncounted = outcome.kind == j.STOPPED and turn.state != j.CANCELLED
-        self._end_claim(job_id, row, turn, run, outcome, uncounted=uncounted)
-        self._end_attempt(job_id, run, row, outcome, now)
+        self._end_attempt(job_id, run, facts, outcome, now)
+        self._end_claim(job_id, facts, turn, run, outcome, uncounted=uncounted)
         if turn.lane == rules.DONE:
-            ended.add(row[0])
-        if row[0] != hooks.QUEUE:
+            ended.add(facts.queue)
+        if facts.queue != hooks.QUEUE:
             self._enqueue_hooks(job_id, turn, policy, outcome)
         return Settled(job_id, turn.state, turn.next_run_at)
 
@@ -210,7 +229,7 @@ class SqliteClaims(SqliteReads):
     def _end_claim(
         self,
         job_id: int,
-        row: Sequence[Any],
+        facts: Facts,
         turn: Turn,
         run: int | None,
         outcome: Outcome | None,
@@ -229,21 +248,21 @@ class SqliteClaims(SqliteReads):
                 turn.finished_at,
                 None if turn.reason is None else readable(turn.reason),
                 exit_code,
-                row[11] if run is None else run,
+                facts.runs if run is None else run,
                 None if outcome is None else outcome.started_at,
                 int(uncounted),
                 job_id,
             ),
         )
-        self.moved(row[0], row[1], turn.state)
+        self.moved(facts.queue, facts.state, turn.state)
         if turn.lane == rules.READY:
-            self.became_ready(row[0], row[13], turn.due_at, job_id)
-        elif row[0] in self._limited:
+            self.became_ready(facts.track, facts.priority, turn.due_at, job_id)
+        elif self._has_limit(facts):
             self.work_made = True
+        if turn.lane == rules.DONE and (facts.awaited or turn.state == j.DEAD):
+            self.ended(job_id, facts, turn.state)
 
-    def _end_attempt(
-        self, job_id: int, run: int, row: Sequence[Any], outcome: Outcome, now: int
-    ) -> None:
+    def _end_attempt(self, job_id: int, run: int, facts: Facts, outcome: Outcome, now: int) -> None:
         output = outcome.output
         finished = outcome.finished_at or now
         self.writer.execute(
@@ -251,8 +270,8 @@ class SqliteClaims(SqliteReads):
             (
                 job_id,
                 run,
-                row[12],
-                row[8],
+                facts.host,
+                facts.due_at,
                 outcome.started_at or finished,
                 finished,
                 outcome.kind,
@@ -279,15 +298,15 @@ class SqliteClaims(SqliteReads):
         released = 0
         with self.transaction():
             for job_id, token in claims:
-                row = self._facts_of(job_id)
-                if row is None or row[3] != token:
+                facts = self.facts(job_id)
+                if facts is None or facts.token != token:
                     continue
                 now = self.now()
-                if row[1] == j.PROCESSING:
+                if facts.started:
                     stopped = j.Outcome(j.STOPPED, finished_at=now)
-                    self._end_attempt(job_id, row[11], row, stopped, now)
-                turn = rules.give_back(_facts(row), now)
-                self._end_claim(job_id, row, turn, None, None, uncounted=True)
+                    self._end_attempt(job_id, facts.runs, facts, stopped, now)
+                turn = rules.give_back(facts, now)
+                self._end_claim(job_id, facts, turn, None, None, uncounted=True)
                 released += 1
         return released
 
@@ -299,53 +318,40 @@ class SqliteClaims(SqliteReads):
         settled = []
         with self.transaction():
             for job_id, token in claims:
-                row = self._facts_of(job_id)
-                if row is None or row[3] != token:
+                facts = self.facts(job_id)
+                if facts is None or facts.token != token:
                     settled.append(Settled(job_id, None))
                     continue
-                if row[1] == j.PROCESSING:
-                    lost = Settlement(job_id, token, row[11], j.Outcome(j.LOST))
+                if facts.started:
+                    lost = Settlement(job_id, token, facts.runs, j.Outcome(j.LOST))
                     settled.append(self._settle(lost, set()))
                     continue
-                turn = rules.lose(_facts(row), self.now())
-                self._end_claim(job_id, row, turn, None, None, uncounted=False)
+                turn = rules.lose(facts, self.now())
+                self._end_claim(job_id, facts, turn, None, None, uncounted=False)
                 settled.append(Settled(job_id, turn.state))
         return settled
 
-    def held_by(self, host_id: str) -> list[Held]:
-        """Return every claim that a host holds."""
-        return [Held(*row) for row in self.rows(SQL["held_by"], (host_id,))]
+    # ---- limits -------------------------------------------------------------------------------
 
-    def _facts_of(self, job_id: int) -> Sequence[Any] | None:
-        if not 0 < job_id < 2**63:
-            return None
-        row: Sequence[Any] | None = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
-        return row
+    def _has_limit(self, facts: Facts) -> bool:
+        """Whether the end of a claim leaves room that others may have waited for."""
+        if not self.looked_at_limits:
+            self.looked_at_limits = True
+            version = self.writer.execute("PRAGMA data_version").fetchone()[0]
+            if version != self._limits_at:
+                rows = self.rows("SELECT name FROM queue WHERE job_limit IS NOT NULL")
+                self._limited, self._limits_at = frozenset(row[0] for row in rows), version
+        return facts.queue in self._limited or self.track(facts.track).array_limit is not None
 
-    @property
-    def _limited(self) -> frozenset[str]:
-        """Return the queues whose room grows when a job ends."""
-        if self._limited_queues is None:
-            rows = self.rows("SELECT name FROM queue WHERE job_limit IS NOT NULL")
-            self._limited_queues = frozenset(row[0] for row in rows)
-        return self._limited_queues
+    def limits_changed(self) -> None:
+        """Forget which queues have a limit."""
+        self._limits_at, self.looked_at_limits = None, False
 
-    _limited_queues: frozenset[str] | None = None
+    _limited: frozenset[str] = frozenset()
+    #: the change counter when they were read; another connection's commit changes it
+    _limits_at: int | None = None
 
 
 def _random() -> float:
     """Return a random number in [0, 1), without the import of `random`."""
     return int.from_bytes(os.urandom(4), "big") / 2**32
-
-
-def _facts(row: Sequence[Any]) -> Facts:
-    return rules.Facts(
-        state=row[1],
-        attempts=row[4],
-        deliveries=row[5],
-        max_retries=row[6],
-        due_at=row[8],
-        cancel_requested=row[9],
-        paused=bool(row[10]),
-        started=row[1] == j.PROCESSING,
-    )

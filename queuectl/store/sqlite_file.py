@@ -61,6 +61,8 @@ def translate(error: sqlite3.Error, path: str) -> Exception:
         return StoreBusy(store=path, seconds=BUSY_SECONDS)
     if code == _FULL:
         return StoreFull(store=path)
+    if str(error).startswith("Could not decode to UTF-8"):
+        return StoreCorrupt(store=path, reason="what should be text is none")
     if code in (_CORRUPT, _NOTADB):
         return StoreCorrupt(store=path, reason=str(error))
     if code == _READONLY:
@@ -155,7 +157,8 @@ def check(connection: sqlite3.Connection, path: str) -> None:
 def _make(path: str, blocks: Mapping[str, str]) -> None:
     """Make a database under another name and link it into place: it appears whole or not at all."""
     directory = os.path.dirname(path)
-    if os.path.exists(path + "-wal"):
+    # in this order: another process may be making it just now, and the log comes second
+    if os.path.exists(path + "-wal") and not os.path.exists(path):
         raise StoreCorrupt(store=path, reason=f"the database is gone but {path}-wal is there")
     temporary = f"{path}.new-{os.getpid()}-{os.urandom(4).hex()}"
     try:
@@ -168,7 +171,7 @@ def _make(path: str, blocks: Mapping[str, str]) -> None:
             os.link(temporary, path)
         except FileExistsError:
             pass  # another process was first; its database is as good
-        _sync_directory(directory)
+        sync_directory(directory)
     except OSError as error:
         if error.errno == 28:
             raise StoreFull(store=path) from None
@@ -232,7 +235,8 @@ def file_system_in(mounts: Iterable[str], real: str) -> str | None:
     return kind
 
 
-def _sync_directory(directory: str) -> None:
+def sync_directory(directory: str) -> None:
+    """Make the names in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -20,7 +20,7 @@ from queuectl.store import open_store
 from queuectl.worker import WorkerHost
 
 if TYPE_CHECKING:
-    from queuectl.job import Claim
+    from queuectl.job import Claim, Outcome
     from queuectl.store.base import Settled, Settlement, Store
     from queuectl.threads import Worker
 
@@ -67,9 +67,9 @@ class _StampedHost(WorkerHost):
         # called by the worker as soon as the spawn has succeeded
         self.queue.started = started  # type: ignore[method-assign]
 
-    def run(self, worker: Worker, claim: Claim) -> None:
+    def run(self, worker: Worker, claim: Claim) -> Outcome:
         self.claimed[claim.job_id] = time.monotonic_ns()
-        super().run(worker, claim)
+        return super().run(worker, claim)
 
 
 def stamps(url: str) -> dict[int, tuple[int, int]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.benchmarks import (
     bulk,
+    clients,
     drain_argv,
     drain_large,
     drain_shell,
@@ -16,7 +17,9 @@ from tests.benchmarks import (
     listing,
     memory,
     oneshot,
+    postgres,
     script,
+    shell,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +64,10 @@ ROWS: dict[str, Row] = {
             latency,
             idle,
             memory,
+            clients,
             listing,
+            postgres,
+            shell,
         ),
     )
 }

@@ -10,7 +10,8 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from queuectl.job import SIGNAL, Outcome, Output
+from queuectl.job import SIGNAL, After, Array, Outcome, Output
+from queuectl.store.base import Rate, Schedule
 from queuectl.store.sqlite import SqliteStore
 from queuectl.store.sqlite_file import APPLICATION_ID, SCHEMA
 from tests.support.clock import Clock
@@ -50,6 +51,22 @@ def fill(store: SqliteStore, clock: Clock) -> None:
     put(store, "echo limited", name="limited", queue="gpu")
     put(store, "cat", name="file", stdin_path="/etc/hostname")
     store.remove([put(store, "echo removed")])
+    array = Array("a", 7, 1)
+    put(
+        store,
+        "echo part",
+        name="part",
+        array=array,
+        needs={"gpu": 2},
+        paused=True,
+        message="\udcfc",
+    )
+    put(store, "echo after", name="after", after=(After("held"), After("completed")), unique="key")
+    store.create_queue("rated", limit=2, rate=Rate(3, 1000), pull=True)
+    store.put_schedule(
+        Schedule("nightly", "0 3 * * *", "UTC", "skip", "one", b"\0job", clock.now + 9_999_999)
+    )
+    store.put_note("spool/x", b"12")
 
 
 def dump(path: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.job import STATES, Output
-from queuectl.store.base import Filter
+from queuectl.store.base import Filter, Rate
 from queuectl.store.sqlite import SqliteStore
 from queuectl.store.sqlite_file import SCHEMA
 from tests.compat.make_store import STORES, load, make
@@ -60,7 +60,7 @@ def test_every_job_is_there_in_its_state(store: SqliteStore) -> None:
     """And the counters know."""
     for state in STATES:
         assert named(store, state if state != "pending" else "delayed").state == state
-    assert len(list(store.jobs(Filter()))) == 12
+    assert len(list(store.jobs(Filter()))) == 14
     assert_counters_are_right(store)
 
 
@@ -80,6 +80,22 @@ def test_every_field_is_as_it_was(store: SqliteStore) -> None:
     assert store.output(attempt.job_id, 1) == Output(b"out\xfferr\n", b"", None, 4, 4)
     assert store.settings() == {"max-retries": "5"}
     assert [(host.id, host.queues) for host in store.hosts()] == [("old-host", ("gpu", "default"))]
+
+
+def test_what_is_beside_jobs_is_as_it_was(store: SqliteStore) -> None:
+    """Arrays, needs, dependencies, keys, rates, schedules, notes."""
+    part, after = named(store, "part"), named(store, "after")
+    assert (part.array_id, part.array_index, part.array_limit) == (part.id, 7, 1)
+    assert (dict(part.needs), part.message) == ({"gpu": 2}, "\udcfc")
+    assert [(one.on, one.met) for one in store.dependencies(after.id)] == [
+        (named(store, "completed").id, True), (named(store, "held").id, False),
+    ]  # fmt: skip
+    assert put(store, unique="key") == after.id
+    (rated,) = [queue for queue in store.queues() if queue.name == "rated"]
+    assert (rated.limit, rated.rate, rated.pull) == (2, Rate(3, 1000), True)
+    (schedule,) = store.schedules()
+    assert (schedule.name, schedule.job, schedule.paused) == ("nightly", b"\0job", False)
+    assert store.note("spool/x") == b"12"
 
 
 def test_what_was_being_run_can_be_taken_back(store: SqliteStore) -> None:
@@ -102,7 +118,7 @@ def test_work_goes_on_where_it_was(store: SqliteStore, clock: Clock) -> None:
     clock.advance(3_600_000)
     assert {job_of(store, job_id).name for job_id in claim_all(store)} == {"failed", "delayed"}
     assert store.claim(HOST, 9) == []
-    assert put(store, priority=9) == 14
+    assert put(store, priority=9) == 16
     assert run_one(store).state == "completed"
     assert_counters_are_right(store)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.contract.remote import OTHERWISE
 from tests.support.stores import ENGINES, SHARED, quick_directory, watched
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def directory() -> Iterator[Path]:
 @pytest.fixture(params=list(ENGINES))
 def engine(request: pytest.FixtureRequest, directory: Path) -> Iterator[Engine]:
     """Every engine in turn."""
+    _skip_what_is_otherwise(request)
     made = ENGINES[request.param](directory)
     yield made
     made.close()
@@ -35,9 +37,16 @@ def engine(request: pytest.FixtureRequest, directory: Path) -> Iterator[Engine]:
 @pytest.fixture(params=SHARED)
 def shared(request: pytest.FixtureRequest, directory: Path) -> Iterator[Engine]:
     """Every engine on which several Store objects can be opened, in turn."""
+    _skip_what_is_otherwise(request)
     made = ENGINES[request.param](directory)
     yield made
     made.close()
+
+
+def _skip_what_is_otherwise(request: pytest.FixtureRequest) -> None:
+    why = OTHERWISE.get(request.node.originalname) if request.param == "remote" else None
+    if why:
+        pytest.skip(why)
 
 
 @pytest.fixture

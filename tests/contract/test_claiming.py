@@ -42,7 +42,7 @@ def test_a_claim_has_all_that_is_needed_to_run_the_job(store: Store, clock: Cloc
     claim = claim_one(store)
     assert claim._replace(token="") == (
         job_id, "", 1, "default", 2, "cat", ("-",), False, "/srv", {"A": "1"}, {"timeout": "5s"},
-        b"\x00\xff", 0, 7, due, due + 40, "n", None,
+        b"\x00\xff", 0, 7, due, due + 40, "n", None, {}, None, None, None,
     )  # fmt: skip
 
 
@@ -301,21 +301,23 @@ def test_claims_ahead_come_on_top_of_those_wanted(store: Store) -> None:
 
 
 def test_claims_ahead_never_come_from_a_queue_with_a_limit(store: Store) -> None:
-    """Its room is for jobs that start at once."""
-    store.create_queue("gpu", limit=9)
+    """Its room is for jobs that start at once; where it has none, others are claimed ahead."""
+    store.create_queue("gpu", limit=2)
     limited = put_many(store, 5, queue="gpu")
     assert [claim.job_id for claim in store.claim(HOST, 2, ahead=3)] == limited[:2]
     free = put_many(store, 2)
     assert [claim.job_id for claim in store.claim(HOST, 0, ahead=9)] == free
 
 
-def test_claims_ahead_skip_the_limited_queue_between_others(store: Store) -> None:
-    """What is wanted may be limited, what comes ahead may not."""
+def test_claims_ahead_do_not_overtake_the_limited_queue_between_others(store: Store) -> None:
+    """The next worker that is free is for its job, else short jobs could keep it waiting for ever."""
     store.create_queue("gpu", limit=9)
     plain = put(store, priority=9)
-    put(store, queue="gpu", priority=8)
+    limited = put(store, queue="gpu", priority=8)
     plain_too = put(store, priority=7)
-    assert [claim.job_id for claim in store.claim(HOST, 1, ahead=1)] == [plain, plain_too]
+    assert [claim.job_id for claim in store.claim(HOST, 1, ahead=1)] == [plain]
+    assert store.claim(HOST, 0, ahead=9) == []
+    assert [claim.job_id for claim in store.claim(HOST, 1, ahead=1)] == [limited, plain_too]
 
 
 def test_a_thousand_queues_are_merged_in_order(store: Store) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -125,7 +125,7 @@ def test_an_inner_group_can_fail_alone(store: Store) -> None:
 def test_one_failing_request_of_many_leaves_the_others(store: Store) -> None:
     """As a host commits what several callers asked for."""
     put(store, name="taken")
-    answers: list[object] = []
+    answers: list[Any] = []
     with store.transaction():
         for job in (NewJob("a"), NewJob("b", name="taken"), NewJob("c", queue="no"), NewJob("d")):
             try:
@@ -135,7 +135,7 @@ def test_one_failing_request_of_many_leaves_the_others(store: Store) -> None:
                 answers.append(type(error))
     assert [job.command for job in store.jobs(Filter())] == ["true", "first", "a", "first", "d"]
     assert answers[1:3] == [NameTaken, NoSuchQueue]
-    assert [job_of(store, job_id).command for job_id in (3, 5)] == ["a", "d"]
+    assert [job_of(store, job_id).command for job_id in (answers[0], answers[3])] == ["a", "d"]
 
 
 def test_groups_nest_to_any_depth(store: Store) -> None:

@@ -26,6 +26,13 @@ class ModelJob:
     token: str | None = None
     cancel: bool = False
     finished: int = 0
+    #: what it waits for: kind, and whether that is met (None: never will be)
+    after: dict[int, tuple[str, bool | None]] = field(default_factory=dict)
+    #: wait on even for what will never be
+    keep: bool = False
+    unique: str | None = None
+    #: id and limit of its array
+    array: tuple[int, int] | None = None
 
     def end(self, state: str, now: int) -> None:
         self.state, self.token, self.cancel, self.finished = state, None, False, now
@@ -48,6 +55,10 @@ class ModelJob:
             self.due = now + 1000 * min(2**self.attempts, 300)
 
     @property
+    def unmet(self) -> int:
+        return sum(met is not True for _, met in self.after.values())
+
+    @property
     def is_worn_out(self) -> bool:
         return self.deliveries > self.max_retries + 3
 
@@ -62,17 +73,22 @@ class Model:
     def claimable(self, want: int, ahead: int, queues: tuple[str, ...]) -> list[ModelJob]:
         """The jobs that a claim takes now, in order."""
         running = [job.queue for job in self.jobs.values() if job.token]
+        arrays = [job.array for job in self.jobs.values() if job.token]
         taken: list[ModelJob] = []
         for job in sorted(self.jobs.values(), key=lambda job: (-job.priority, job.due, job.id)):
             is_eligible = (
-                job.state in WAITING and not job.token and not job.held and job.due <= self.now
+                job.state in WAITING and not job.token and not job.held and not job.unmet
+                and job.due <= self.now
                 and job.queue not in self.paused and (not queues or job.queue in queues)
             )  # fmt: skip
             limit = self.limits.get(job.queue)
             has_room = limit is None or (len(taken) < want and running.count(job.queue) < limit)
+            if job.array is not None:
+                has_room &= len(taken) < want and arrays.count(job.array) < job.array[1]
             if is_eligible and has_room and len(taken) < want + ahead:
                 taken.append(job)
                 running.append(job.queue)
+                arrays.append(job.array)
         return taken
 
     def holder(self, job_id: int, token: str) -> ModelJob | None:
@@ -117,7 +133,64 @@ class Model:
     def retry(self, job: ModelJob) -> bool:
         if job.token or job.state == "pending":
             return False
-        job.due = self.now
         if job.state in FINAL:
-            job.state, job.attempts, job.deliveries = "pending", 0, 0
+            after = {
+                on: (kind, met or self.fate(on, kind)) for on, (kind, met) in job.after.items()
+            }
+            is_hopeless = any(met is None for _, met in after.values()) and not job.keep
+            if self.open_of(job.unique) or is_hopeless:
+                return False
+            job.state, job.attempts, job.deliveries, job.after = "pending", 0, 0, after
+            for waiter in self.jobs.values():
+                kind, met = waiter.after.get(job.id, ("", True))
+                if met is None:
+                    waiter.after[job.id] = (kind, False)
+        job.due = self.now
         return True
+
+    # ---- who waits for whom -------------------------------------------------------------------
+
+    def open_of(self, unique: str | None) -> ModelJob | None:
+        """The job of a unique key that is not final."""
+        open_jobs = (job for job in self.jobs.values() if job.state not in FINAL)
+        return next((job for job in open_jobs if unique and job.unique == unique), None)
+
+    def fate(self, on: int, kind: str) -> bool | None:
+        """Whether a dependency is met now; None: it never will be."""
+        other = self.jobs.get(on)
+        if other is None:
+            return None
+        if other.state not in FINAL:
+            return False
+        if kind == "ended" or other.state == {"completed": "completed", "failed": "dead"}[kind]:
+            return True
+        return None
+
+    def decide(self) -> None:
+        """Let what waits hear of all that has ended, till nothing changes."""
+        changed = True
+        while changed:
+            changed = False
+            for job in self.jobs.values():
+                for on, (kind, met) in job.after.items():
+                    fate = self.fate(on, kind) if met is False else met
+                    if fate is met:
+                        continue
+                    changed = True
+                    job.after[on] = (kind, fate)
+                    if fate is None and not job.keep and job.state not in FINAL:
+                        self.cancel(job)
+
+    def waits_for(self, job_id: int, on: int) -> bool:
+        """Whether one job waits for another, over others too."""
+        todo, seen = [job_id], set()
+        while todo:
+            node = todo.pop()
+            if node == on:
+                return True
+            if node not in seen:
+                seen.add(node)
+                job = self.jobs.get(node)
+                after = job.after if job else {}
+                todo += [other for other, (_, met) in after.items() if met is not True]
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -18,8 +18,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from queuectl.job import EXIT, LOST, SIGNAL, STOPPED, Claim, NewJob, Outcome, may_follow
-from queuectl.store.base import Settlement, Start
+from queuectl.errors import DependencyCycle
+from queuectl.job import (
+    EXIT,
+    LOST,
+    SIGNAL,
+    STOPPED,
+    After,
+    Array,
+    Claim,
+    NewJob,
+    Outcome,
+    may_follow,
+)
+from queuectl.store.base import Existing, Settlement, Start
 from tests.property.model import Model, ModelJob
 from tests.support.stores import ENGINES, assert_counters_are_right, quick_directory
 
@@ -41,13 +53,21 @@ OUTCOMES = {
 }
 _some = st.integers(0, 1_000_000)
 _queues = st.sampled_from(QUEUES)
-#: queue, priority, delay in ms, held, max-retries
+_kinds = st.sampled_from(["completed", "completed", "ended", "failed"])
+#: some job, and when the dependency on it is met
+_after = st.lists(st.tuples(_some, _kinds), max_size=2)
+#: what it waits for, keep waiting, unique key
+_more = st.tuples(
+    st.just([]) | _after, st.booleans(), st.sampled_from([None, None, None, "u", "v"])
+)
+#: queue, priority, delay in ms, held, max-retries, more
 _asked = st.tuples(
     _queues,
     st.integers(-1, 1),
     st.sampled_from([0, 0, 0, 1, 1500]),
     st.sampled_from([False, False, False, True]),
     st.integers(0, 2),
+    _more,
 )
 
 
@@ -60,8 +80,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     engine_name: str
 
-    @initialize(limit=st.integers(0, 3))
-    def open(self, limit: int) -> None:
+    @initialize(limit=st.integers(0, 3), asked=st.lists(_asked, min_size=3, max_size=6))
+    def open(self, limit: int, asked: list[tuple[Any, ...]]) -> None:
         self.directory = quick_directory()
         self.engine: Engine = ENGINES[self.engine_name](Path(self.directory.name))
         self.store = self.engine.open()
@@ -72,6 +92,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.states: dict[int, str] = {}
         self.highest = 0
         self.rehearse = False
+        self.add(asked[:3], None)
+        self.add(asked[3:], 1)
 
     def teardown(self) -> None:
         if hasattr(self, "engine"):
@@ -95,7 +117,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     def job(self, number: int) -> ModelJob | None:
         """Return one of the jobs there are, or None for one that is gone or never was."""
-        return self.model.jobs.get(1 + number % (self.highest + 1))
+        return self.model.jobs.get(self.some_id(number))
+
+    def some_id(self, number: int) -> int:
+        """Return an id, most often of one of the newest jobs."""
+        if number % 3:
+            return max(1, self.highest - number // 3 % 6)
+        return 1 + number % (self.highest + 1)
 
     # ---- what happens -------------------------------------------------------------------------
 
@@ -108,23 +136,70 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.now = self.engine.clock.advance(milliseconds)
 
     @rule(asked=st.lists(_asked, min_size=1, max_size=5))
-    def add(self, asked: list[tuple[str, int, int, bool, int]]) -> None:
-        now = self.model.now
-        new = [
-            NewJob(
-                "true", queue=queue, priority=priority, policy={"max-retries": str(retries)},
-                env={"N": f"{priority}{retries}"}, due_at=now + delay if delay else None,
-                paused=held,
-            )
-            for queue, priority, delay, held, retries in asked
-        ]  # fmt: skip
+    def add_jobs(self, asked: list[tuple[Any, ...]]) -> None:
+        self.add(asked, None)
+
+    @rule(asked=st.lists(_asked, min_size=2, max_size=5), limit=st.integers(1, 2))
+    def add_an_array(self, asked: list[tuple[Any, ...]], limit: int) -> None:
+        self.add(asked, limit)
+
+    def add(self, asked: list[tuple[Any, ...]], limit: int | None) -> None:
+        """Add jobs; with a limit all of them are one array."""
+        now, model = self.model.now, self.model
+        new: list[NewJob] = []
+        expected: list[tuple[int, ModelJob | None]] = []
+        arrays: dict[str, int] = {}
+        keys: dict[str, int] = {}
+        next_id = self.highest + 1
+        for queue, priority, delay, held, retries, (after, keep, unique) in asked:
+            waits = {on: kind for number, kind in after if (on := self.known(number))}
+            policy = {"max-retries": str(retries), **({"unmet": "keep"} if keep else {})}
+            new.append(
+                NewJob(
+                    "true", queue=queue, priority=priority, policy=policy,
+                    env={"N": f"{priority}{retries}"}, due_at=now + delay if delay else None,
+                    paused=held, after=tuple(After(on, kind) for on, kind in waits.items()),
+                    unique=unique, array=Array("a", 0, limit) if limit else None,
+                )
+            )  # fmt: skip
+            there = model.open_of(unique)
+            if there or unique in keys:
+                expected.append((there.id if there else keys[unique], None))
+                continue
+            job = ModelJob(next_id, queue, priority, now + delay, held, retries, keep=keep)
+            job.after = {on: (kind, False) for on, kind in waits.items()}
+            job.unique = unique
+            if limit:
+                job.array = (arrays.setdefault("a", next_id), limit)
+            if unique:
+                keys[unique] = next_id
+            expected.append((next_id, job))
+            next_id += 1
         ids = self.write(lambda: self.store.add(new))
-        assert len(ids) == len(asked)
-        assert ids == sorted(set(ids))
-        assert ids[0] > self.highest
-        self.highest = ids[-1]
-        for job_id, (queue, priority, delay, held, retries) in zip(ids, asked, strict=True):
-            self.model.jobs[job_id] = ModelJob(job_id, queue, priority, now + delay, held, retries)
+        # where ids are not without gaps the model learns them: here they are only ascending
+        self.learn(ids, expected)
+        model.decide()
+
+    def learn(self, ids: list[int], expected: list[tuple[int, ModelJob | None]]) -> None:
+        """Take over the new jobs under the ids that the store gave them."""
+        fresh = [job_id for job_id in ids if not isinstance(job_id, Existing)]
+        real = dict(zip((number for number, job in expected if job), fresh, strict=True))
+        assert ids == [real.get(number, number) for number, _ in expected]
+        assert fresh == sorted(set(fresh))
+        assert not fresh or fresh[0] > self.highest
+        self.highest = max([self.highest, *fresh])
+        for number, job in expected:
+            if job:
+                job.id = real[number]
+                if job.array:
+                    job.array = (real[job.array[0]], job.array[1])
+                self.model.jobs[job.id] = job
+
+    def known(self, number: int) -> int | None:
+        """Return the id of one of the jobs there are; None: there is none."""
+        ids = sorted(self.model.jobs)
+        # mostly one of the newest
+        return ids[-1 - number % min(len(ids), 3 + number % 5)] if ids else None
 
     @rule(
         want=st.integers(0, 4), ahead=st.integers(0, 2),
@@ -144,6 +219,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.claims += claims
         return claims
 
+    @rule(want=st.integers(1, 4), kind=st.sampled_from(sorted(OUTCOMES)))
+    def some_jobs_are_run(self, want: int, kind: str) -> None:
+        for claim in self.claimed(want, 0, ()):
+            self.settled(claim, kind)
+
     @precondition(lambda self: self.claims)
     @rule(number=_some)
     def start(self, number: int) -> None:
@@ -157,12 +237,15 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(number=_some, kind=st.sampled_from(sorted(OUTCOMES)))
     def settle(self, number: int, kind: str) -> None:
-        claim = self.pick(number)
+        self.settled(self.pick(number), kind)
+
+    def settled(self, claim: Claim, kind: str) -> None:
         settlement = Settlement(claim.job_id, claim.token, claim.run, OUTCOMES[kind])
         job = self.model.holder(claim.job_id, claim.token)
         first, again = self.write(lambda: self.store.settle([settlement, settlement]))
         if job:
             self.model.settle(job, kind)
+            self.model.decide()
         assert (first.state, again.state) == (job and job.state, None)
 
     @precondition(lambda self: self.claims)
@@ -174,6 +257,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert released == (job is not None)
         if job:
             job.give_back(self.model.now, counted=False)
+            self.model.decide()
 
     @precondition(lambda self: self.claims)
     @rule(number=_some)
@@ -185,6 +269,7 @@ class StoreMachine(RuleBasedStateMachine):
         (lost,) = self.write(lambda: self.store.lose([(claim.job_id, claim.token)]))
         if job:
             self.model.lose(job)
+            self.model.decide()
         assert lost.state == (job and job.state)
 
     @rule(times=st.integers(1, 6))
@@ -198,21 +283,20 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(number=_some)
     def cancel(self, number: int) -> None:
         job = self.job(number)
-        (answer,) = self.write(lambda: self.store.cancel([1 + number % (self.highest + 1)]))
+        (answer,) = self.write(lambda: self.store.cancel([self.some_id(number)]))
         assert answer.done == bool(job and self.model.cancel(job))
+        self.model.decide()
 
     @rule(number=_some)
     def retry(self, number: int) -> None:
         job = self.job(number)
-        (answer,) = self.write(lambda: self.store.retry([1 + number % (self.highest + 1)]))
+        (answer,) = self.write(lambda: self.store.retry([self.some_id(number)]))
         assert answer.done == bool(job and self.model.retry(job))
 
     @rule(number=_some, held=st.booleans())
     def hold(self, number: int, held: bool) -> None:
         job = self.job(number)
-        (answer,) = self.write(
-            lambda: self.store.hold([1 + number % (self.highest + 1)], held=held)
-        )
+        (answer,) = self.write(lambda: self.store.hold([self.some_id(number)], held=held))
         can = bool(job and job.state not in ("completed", "dead", "cancelled") and job.held != held)
         assert answer.done == can
         if job and can:
@@ -221,10 +305,36 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(number=_some)
     def remove(self, number: int) -> None:
         job = self.job(number)
-        (answer,) = self.write(lambda: self.store.remove([1 + number % (self.highest + 1)]))
+        (answer,) = self.write(lambda: self.store.remove([self.some_id(number)]))
         assert answer.done == bool(job and not job.token)
         if job and not job.token:
             del self.model.jobs[job.id]
+            self.model.decide()
+
+    @rule(number=_some, queue=_queues)
+    def move_to_another_queue(self, number: int, queue: str) -> None:
+        job = self.job(number)
+        if job:
+            answer = self.write(lambda: self.store.edit(job.id, {"queue": queue}))
+            assert answer.done == (job.token is None)
+            job.queue = queue if answer.done else job.queue
+
+    @rule(number=_some, after=_after)
+    def wait_for_something_else(self, number: int, after: list[tuple[int, str]]) -> None:
+        job = self.job(number)
+        if not job:
+            return
+        waits = {on: kind for other, kind in after if (on := self.known(other))}
+        wanted = tuple(After(on, kind) for on, kind in waits.items())
+        if not job.token and any(self.model.waits_for(on, job.id) for on in waits):
+            with pytest.raises(DependencyCycle):
+                self.store.edit(job.id, {"after": wanted})
+            return
+        answer = self.write(lambda: self.store.edit(job.id, {"after": wanted}))
+        assert answer.done == (job.token is None)
+        if answer.done:
+            job.after = {on: (kind, False) for on, kind in waits.items()}
+            self.model.decide()
 
     @rule(most=st.integers(1, 3), age=st.sampled_from([None, 0, 1000]))
     def prune(self, most: int, age: int | None) -> None:
@@ -262,11 +372,14 @@ class StoreMachine(RuleBasedStateMachine):
             stored = found[job.id]
             assert (
                 stored.state, stored.attempts, stored.deliveries, stored.runs, stored.due_at,
-                stored.paused, stored.token, stored.cancel_requested,
+                stored.paused, stored.token, stored.cancel_requested, stored.queue, stored.unmet,
+                stored.array_id, stored.array_limit,
             ) == (
                 job.state, job.attempts, job.deliveries, job.runs, job.due, job.held, job.token,
-                job.cancel,
+                job.cancel, job.queue, job.unmet, *(job.array or (None, None)),
             )  # fmt: skip
+            waits = {one.on: (one.when, one.met) for one in self.store.dependencies(job.id)}
+            assert waits == job.after
             before = self.states.get(job.id, "pending")
             assert before == job.state or may_follow(before, stored.state)  # type: ignore[arg-type]
             self.states[job.id] = job.state

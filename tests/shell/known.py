@@ -18,6 +18,8 @@ PICTURE = Picture(
     hosts=(("0123abcd", "box, pid 5"),),
     settings={"max-retries": "7"},
     newest_id=12,
+    schedules=(("nightly", "0 3 * * * Europe/Rome"), ("beat", "every 10m")),
+    resources=(("gpu", "at most 2 on a host"), ("mem", "at most 24G on a host")),
 )
 JOBS = (
     KnownJob(3, None, PROCESSING, "sleep 60"),

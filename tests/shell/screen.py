@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyte
 
 import queuectl
+from tests.support.backend import DEFAULT, store_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +53,7 @@ class Shell:
         rows: int = 24,
         environ: Mapping[str, str] | None = None,
         first: str = "queuectl> ",
+        kind: str = DEFAULT,
     ) -> None:
         self.directory = directory
         self.environ = {
@@ -59,6 +61,9 @@ class Shell:
             "TERM": "xterm-256color", "PYTHONPATH": _ROOT, "PYTHONUTF8": "1",
             "QUEUECTL_STATE_DIR": str(directory / "state"), **(environ or {}),
         }  # fmt: skip
+        url = store_url(directory, kind)
+        if url is not None:
+            self.environ.setdefault("QUEUECTL_STORE", url)
         self._screen = _Screen(columns, rows, history=50000, ratio=0.5)
         self._screen.answer = self.type
         self._stream = pyte.ByteStream(self._screen)

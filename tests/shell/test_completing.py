@@ -34,7 +34,17 @@ def offered(line: str, event: CompleteEvent = TYPED, directory: str = "/") -> li
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("sta", ["status"]),
+        ("statu", ["status"]),
+        ("schedule pause ", ["nightly", "beat"]),
+        ("schedule add n @daily --tz UT", ["UTC"]),
+        ("schedule add n @daily --overlap ", ["skip", "queue"]),
+        ("schedule add n @h", ["@hourly"]),
+        ("schedule add n e", ["every"]),
+        ("schedule add n every ", ["10m", "1h", "1d"]),
+        ("schedule add n @daily ", []),
+        ("enqueue --unique a", ["auto"]),
+        ("enqueue --need ", ["gpu=", "mem="]),
+        ("enqueue --need gpu=1,m", ["mem="]),
         ("status", []),
         ("wor", ["worker"]),
         ("worker ", ["start", "stop", "list"]),

@@ -105,10 +105,17 @@ def test_the_toolbar_counts_jobs_and_workers() -> None:
     assert "1,000,000 pending" in shown(Picture(counts={PENDING: 10**6, COMPLETED: 0}), 80)
 
 
+def test_the_toolbar_names_a_queue_that_has_paused_itself() -> None:
+    assert "  queue gpu halted  " in shown(PICTURE._replace(halted=("gpu",)), 120)
+    assert "  2 queues halted  " in shown(PICTURE._replace(halted=("a", "b")), 120)
+    assert "\x1b" not in shown(PICTURE._replace(halted=("\x1b[2J",)), 120)
+
+
 @pytest.mark.parametrize("width", range(1, 130))
 def test_the_toolbar_fits_any_width(width: int) -> None:
     assert width_of(shown(PICTURE, width)) <= width
     assert width_of(shown(PICTURE._replace(trouble="no space left"), width)) <= width
+    assert width_of(shown(PICTURE._replace(halted=("gpu",)), width)) <= width
 
 
 def test_trouble_stands_before_all_else_and_cannot_control_the_terminal() -> None:

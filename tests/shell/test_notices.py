@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from queuectl.commands.telling import HANDED_BACK
 from queuectl.job import CANCELLED, COMPLETED, DEAD, EXIT, FAILED, PENDING, SIGNAL, STOPPED, Outcome
-from queuectl.shell.notices import HANDED_BACK, Digest, Ended, Notice, Notices, describe, summary
+from queuectl.shell.notices import (
+    HALTED,
+    Digest,
+    Ended,
+    Notice,
+    Notices,
+    describe,
+    summary,
+)
 from queuectl.store.base import Settled, Settlement
 from queuectl.store.sqlite import MemoryStore
 from tests.support.clock import START, Clock
@@ -151,3 +160,38 @@ def test_a_refused_settlement_is_not_told(store: Store) -> None:
     assert rung.wait(10)
     assert len(notices.take()) == 1
     notices.stop()
+
+
+def test_a_queue_that_paused_itself_is_told_once(store: Store) -> None:
+    rung = threading.Event()
+    halts(store, "old")
+    notices = Notices()
+    notices.bell = rung.set
+    notices.start(store)
+    try:
+        notices.settled(*ended(EXIT_3, DEAD)[:2])
+        assert rung.wait(10)
+        assert [notice.kind for notice in notices.take()] == [DEAD]
+        rung.clear()
+        halts(store, "gpu")
+        notices.settled(*ended(EXIT_3, DEAD)[:2])
+        assert rung.wait(10)
+        (_, halted) = notices.take()
+        line = "queue gpu paused itself: 1 jobs died (halt-on 1); queue resume gpu"
+        assert halted.kind == HALTED
+        assert halted.text.replace("1 job died", "1 jobs died") == line
+        rung.clear()
+        notices.settled(*ended(EXIT_3, DEAD)[:2])
+        assert rung.wait(10)
+        assert [notice.kind for notice in notices.take()] == [DEAD]
+    finally:
+        notices.stop()
+
+
+def halts(store: Store, queue: str) -> None:
+    """Let a queue of the store pause itself."""
+    store.create_queue(queue)
+    store.set("halt-on", "1", queue)
+    put(store, queue=queue, policy={"max-retries": "0"})
+    claim = claim_and_start(store)
+    store.settle([Settlement(claim.job_id, claim.token, claim.run, EXIT_3)])

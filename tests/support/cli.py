@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tests.support.backend import DEFAULT, store_url
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,7 +20,8 @@ PATIENCE = 60
 class Cli:
     """One store and the environment to use it from."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, kind: str = DEFAULT) -> None:
+        """`kind` is one of tests.support.backend."""
         self.directory = directory
         self.env = {
             "PATH": os.environ["PATH"],
@@ -27,6 +30,9 @@ class Cli:
             "PYTHONPATH": os.getcwd(),
             "QUEUECTL_STATE_DIR": str(directory / "state"),
         }
+        url = store_url(directory, kind)
+        if url is not None:
+            self.env["QUEUECTL_STORE"] = url
 
     def command(self, *words: str) -> list[str]:
         """Return the argv that runs queuectl with these words."""

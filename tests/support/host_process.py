@@ -2,7 +2,8 @@
 
 Arguments: the store's URL, how many workers to start with, and a JSON object of constants to change
 before that, such as {"queuectl.recovery.LEASE": 1}. Every line is answered by one; in between come
-`settled JOB STATE` lines. At the end of its input it dies without a word.
+`settled JOB STATE` lines. At the end of its input it dies without a word. With QUEUECTL_TEST_GUARDED
+in its environment it has a front above it, as a detached host has.
 """
 
 from __future__ import annotations
@@ -27,22 +28,45 @@ def tell(settlement: Settlement, settled: Settled) -> None:
     say("settled", settlement.job_id, settled.state)
 
 
+def recover(url: str) -> None:
+    """Do what the front of a command line does (queuectl.cli)."""
+    from queuectl.recovery import Recoverer
+    from queuectl.store import open_store
+
+    store = open_store(url)
+    try:
+        Recoverer(store, "", lambda change: change(store), lambda _: None).look()
+    finally:
+        store.close()
+
+
 def main() -> None:
     url, workers, constants = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+    if os.environ.get("QUEUECTL_TEST_GUARDED"):
+        from queuectl import front
+
+        front.split(lambda: recover(url))
     for name, value in constants.items():
         module, _, constant = name.rpartition(".")
         setattr(importlib.import_module(module), constant, value)
+    from queuectl import handover
+    from queuectl.paths import host_path, hosts_directory
     from queuectl.store import open_store
     from queuectl.worker import WorkerHost
 
     store = open_store(url)
     host = WorkerHost(store, on_settled=tell)
+    guardian = handover.link()
+    if guardian is not None:
+        guardian.announce(host_path(hosts_directory(store.local_directory), host.id))
+        host.guarded_by(guardian)
     if workers:
         host.start(workers)
-    say("ready", host.id)
+    say("ready", host.id, os.getpid())
     answers: dict[str, Callable[[list[str]], tuple[object, ...]]] = {
         "start": lambda rest: ("workers", host.start(int(rest[0]), rest[1:])),
         "stop": lambda _: ("stopping", *(claim.job_id for claim in host.stop())),
+        "id": lambda _: ("id", host.id),
         "trouble": lambda _: ("trouble", host.trouble),
         "errors": lambda _: ("errors", *host.errors),
         "waiting": lambda _: ("waiting", *host.queue.waiting()),

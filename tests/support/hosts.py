@@ -17,9 +17,10 @@ import psutil
 from queuectl.job import FINAL, PROCESSING, STATES, NewJob
 from queuectl.store import open_store
 from queuectl.store.base import Filter
+from tests.support.backend import store_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from queuectl.job import Job
@@ -62,15 +63,22 @@ def eventually(is_so: Callable[[], bool], patience: float = PATIENCE) -> None:
 class HostProcess:
     """One host. Its lines are read by a thread, so that it never waits for us."""
 
-    def __init__(
-        self, url: str, workers: int, constants: Mapping[str, object], failpoint: str | None
+    def __init__(  # noqa: PLR0917
+        self,
+        url: str,
+        workers: int,
+        constants: Mapping[str, object],
+        failpoint: str | None,
+        variables: Mapping[str, str] | None = None,
+        wrapper: Sequence[str] = (),
     ) -> None:
+        """`variables` are added to the environment; `wrapper` is a command that runs it."""
         root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-        environment = {**os.environ, "PYTHONPATH": root}
+        environment = {**os.environ, "PYTHONPATH": root, **(variables or {})}
         if failpoint is not None:
             environment["QUEUECTL_FAILPOINT"] = failpoint
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.host_process", url, str(workers), json.dumps(constants)],
+            [*wrapper, sys.executable, "-m", "tests.support.host_process", url, str(workers), json.dumps(constants)],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self._lines: list[str] = []
@@ -135,7 +143,7 @@ class HostProcess:
     def end(self) -> None:
         """Leave nothing of it."""
         try:
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         self.process.wait()
@@ -154,7 +162,7 @@ class Hosts:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = str(directory / "queue.db")
-        self.url = f"sqlite://{self.path}"
+        self.url = store_url(directory) or f"sqlite://{self.path}"
         self.mark = uuid.uuid4().hex
         self.store: Store = open_store(self.url)
         self._processes: list[HostProcess] = []

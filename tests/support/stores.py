@@ -12,16 +12,21 @@ from queuectl.job import STATES
 from queuectl.store.base import Filter
 from queuectl.store.sqlite import MemoryStore, SqliteStore
 from tests.support.clock import Clock
+from tests.support.postgres import new_schema, server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from queuectl.store.base import Store
+    from tests.support.http_server import Server
 
 
 class Engine(ABC):
     """One place where jobs live, empty at first, with a clock for the stores opened on it."""
+
+    #: seconds within which a listener hears of a commit; 0: before the commit returns
+    delay = 0.0
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -71,10 +76,78 @@ class MemoryEngine(Engine):
         return "memory:"
 
 
+class PostgresEngine(Engine):
+    """A schema of the test server. Its stores look at it whenever they are asked what changed."""
+
+    delay = 0.5
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.schema = new_schema()
+
+    def make(self, local_settings: Mapping[str, str]) -> Store:
+        from queuectl.store.postgres import PostgresStore
+        from queuectl.store.postgres_url import parse
+
+        store = PostgresStore(parse(self.url, {}), local_settings, self.clock)
+        store.local_directory = str(self.directory / "local")
+        return store
+
+    @property
+    def url(self) -> str:
+        return server().url(schema=self.schema, poll=0)
+
+    def close(self) -> None:
+        super().close()
+        server().drop(self.schema)
+
+
+class RemoteEngine(Engine):
+    """A server's database file, over HTTP. Calls in one transaction are not one, see RemoteStore."""
+
+    delay = 5.0
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._backing: Store | None = None
+        self._server: Server | None = None
+
+    def make(self, local_settings: Mapping[str, str]) -> Store:
+        from queuectl.store.remote import remote_store
+
+        if self._backing is None:
+            # as for any store, it is the environment of who adds jobs: here the server's
+            path = str(self.directory / "queue.db")
+            self._backing = SqliteStore(path, local_settings, self.clock)
+        local = str(self.directory / f"local{len(self._opened)}")
+        return remote_store(self.url, local_settings, directory=local, clock_age=0)
+
+    @property
+    def url(self) -> str:
+        from tests.support.http_server import Server
+
+        if self._server is None:
+            assert self._backing is not None
+            self._server = Server(self._backing)
+        return self._server.with_token()
+
+    def close(self) -> None:
+        super().close()
+        if self._server is not None:
+            self._server.stop()
+        if self._backing is not None:
+            self._backing.close()
+
+
 #: every engine, by name
-ENGINES: dict[str, Callable[[Path], Engine]] = {"sqlite": SqliteEngine, "memory": MemoryEngine}
+ENGINES: dict[str, Callable[[Path], Engine]] = {
+    "sqlite": SqliteEngine,
+    "memory": MemoryEngine,
+    "postgres": PostgresEngine,
+    "remote": RemoteEngine,
+}
 #: those whose jobs several Store objects can see, in one process or in many
-SHARED = ("sqlite",)
+SHARED = ("sqlite", "postgres", "remote")
 
 
 def quick_directory() -> tempfile.TemporaryDirectory[str]:

@@ -70,9 +70,9 @@ def test_lines_come_from_standard_input(tmp_path: Path) -> None:
     session.ctx.close()
 
 
-def test_chunks_may_end_within_a_character() -> None:
+def testchunks_may_end_within_a_character() -> None:
     """Lines are put together again whatever the reads return."""
-    from queuectl.commands.bulk import _chunks
+    from queuectl.commands.bulk import chunks
 
     data = "eins\nz日本\n\ndrei".encode()
 
@@ -81,6 +81,6 @@ def test_chunks_may_end_within_a_character() -> None:
             return super().read(3)
 
     lines: dict[int, str] = {}
-    for start, found, _ in _chunks(Slow(data)):
+    for start, found, _ in chunks(Slow(data)):
         lines.update(enumerate(found, start))
     assert lines == {1: "eins", 2: "z日本", 3: "", 4: "drei"}

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from queuectl.commands.context import ONE_SHOT, SHELL
+from queuectl.commands.jobs import NO_WORKERS
 from queuectl.commands.result import Text
 from queuectl.render import Look, render
+from tests.support.session import Session
 
 if TYPE_CHECKING:
-    from tests.support.session import Session
+    from pathlib import Path
 
 
 def asked_to_stop(session: Session, line: str) -> str:
@@ -78,6 +81,36 @@ def test_the_directory_of_jobs_can_be_changed(
     assert session.text("pwd") == "/usr/bin\n"
     session.result("enqueue true")
     assert session.job(1).cwd == "/usr/bin"
+
+
+def test_a_directory_changed_by_a_single_command_is_none(tmp_path: Path) -> None:
+    """The process ends with it: that is said instead of nothing."""
+    session = Session(tmp_path, mode=ONE_SHOT)
+    code, said = session.refused("cd /usr")
+    assert code == 2
+    assert "enqueue --cwd /usr" in said
+
+
+def test_that_nobody_works_is_said_once_until_that_changes(tmp_path: Path) -> None:
+    """In the shell, where one job after the other is typed; a script hears it once."""
+    session = Session(tmp_path, mode=SHELL)
+    assert session.notes("enqueue true") == [NO_WORKERS]
+    assert session.notes("enqueue true") == []
+    assert session.notes("enqueue true ::: a b") == []
+    host = session.with_host()
+    assert session.notes("enqueue true") == []
+    session.store.forget(host)
+    assert session.notes("enqueue true") == [NO_WORKERS]
+    session.result("worker stop")
+    assert session.notes("enqueue true") == [NO_WORKERS]
+    assert session.notes("enqueue true") == []
+    session.result("queue pause default")
+    paused = "queue default is paused: it waits until `queue resume default`"
+    assert session.notes("enqueue true") == [paused]
+    assert session.notes("enqueue true") == []
+    session.result("queue resume default")
+    session.result("queue pause default")
+    assert session.notes("enqueue true") == [paused]
 
 
 def test_exit_leaves(session: Session) -> None:

@@ -172,6 +172,7 @@ def test_a_job_takes_what_env_capture_says_and_no_secret(session: Session) -> No
         ("enqueue no-such-program x", "there is no program no-such-program on PATH now"),
         ("enqueue ./nothing-here", "there is no program ./nothing-here now"),
         ("enqueue sleep 1 &", "the final & is not needed"),
+        ("enqueue false --max-retries 0", "--max-retries stands behind the command"),
         ("enqueue echo it's", "a quote in the command is not closed"),
         ("enqueue echo $SECRET", "$SECRET is set here but will not be"),
         ('enqueue echo "${SECRET}"', "add --env SECRET"),
@@ -228,3 +229,34 @@ def test_standard_input_is_kept_with_the_job(session: Session, tmp_path: Path) -
     session.with_host()
     (claim,) = session.store.claim("host0", 1)
     assert claim.stdin == b"\x00given"
+
+
+def test_a_list_of_jobs_is_no_command(session: Session) -> None:
+    """A graph comes from a file; `[` alone is a program."""
+    code, said = session.refused('enqueue [{"command": "x"}]')
+    assert code == 2
+    assert "enqueue --from FILE" in said
+    assert session.text("enqueue [ -f x ] && ls").startswith("job 1 enqueued: [ -f x ] && ls")
+
+
+def test_a_field_that_is_a_flag_only_says_so(session: Session) -> None:
+    """Instead of the list of all fields."""
+    said = session.refused('enqueue {"command": "x", "array": "0-3"}')[1]
+    assert said == "no field 'array': enqueue --array 0-3 makes one of a job"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "enqueue --after 1 --after-failed 1 ls",
+        "enqueue --after 1-2 --after-failed 2 ls",
+        'enqueue {"command": "x", "after": 1, "after_failed": [1]}',
+    ],
+)
+def test_a_job_cannot_wait_for_both_ends_of_another(session: Session, line: str) -> None:
+    """It would wait for ever, or be cancelled at once."""
+    session.result("enqueue true")
+    session.result("enqueue true")
+    code, said = session.refused(line)
+    assert code == 2
+    assert "both to complete and to die" in said

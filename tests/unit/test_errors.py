@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from queuectl import errors
-from queuectl.errors import BadValue, QueuectlError, did_you_mean, nearest
+from queuectl.commands import GRAMMAR
+from queuectl.errors import BadValue, QueuectlError, UsageError, did_you_mean, nearest
+from queuectl.otherwords import OTHER_WORDS
 
 
 def kinds(base: type[QueuectlError] = QueuectlError) -> list[type[QueuectlError]]:
@@ -81,3 +83,40 @@ def test_the_nearest_word_is_found_or_none(word: str, close: str | None) -> None
 def test_nothing_is_near_to_nothing() -> None:
     """No words, no suggestion."""
     assert did_you_mean("x", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("sbatch run.sh", "enqueue"), ("squeue", "list"), ("scancel 3", "cancel"), ("srun ls", "enqueue"),
+        ("sinfo", "worker list"), ("group", "queue"), ("parallel 4", "worker start"), ("stash 3", "pause"),
+        ("switch 1 2", "move"), ("start", "worker start"), ("tree", "list --tree"), ("cron", "schedule add"),
+        ("queues", "queue list"), ("show 3", "status"), ("queue add gpu", "create"), ("queue rm gpu", "remove"),
+        ("queue show gpu", "set"), ("schedule delete x", "remove"), ("schedule edit x", "add --replace"),
+        ("enqueue --group gpu ls", "--queue"), ("enqueue -g gpu ls", "--queue"), ("enqueue --label x ls", "--name"),
+        ("enqueue --dependency=afterok:3 ls", "--after"), ("enqueue --gres=gpu:1 ls", "--need"),
+        ("enqueue --mem 8G ls", "--need"), ("enqueue --cpus-per-task 4 ls", "--slots"),
+        ("enqueue --begin 18:30 ls", "--at"), ("enqueue --hold ls", "--paused"),
+        ("worker start --gpus 2", "--resource"), ("queue create x --parallel 2", "--limit"),
+        ("schedule add x @daily --timezone UTC -- ls", "--tz"),
+    ],
+)  # fmt: skip
+def test_the_words_of_other_queues_lead_to_ours(line: str, meant: str) -> None:
+    """Those of pueue, task-spooler, GNU parallel and Slurm: spelling alone leads astray."""
+    with pytest.raises(UsageError) as caught:
+        GRAMMAR.parse_line(line)
+    assert f"did you mean {meant}?" in str(caught.value)
+
+
+def test_what_they_lead_to_is_there() -> None:
+    """Every target is a command or a flag of one."""
+    words = {word for command in GRAMMAR.table for word in (*command.path, *command.aliases)}
+    flags = {param.flag for command in GRAMMAR.table for param in command.flags}
+    for targets in OTHER_WORDS.values():
+        for target in targets:
+            assert all(word in words | flags for word in target.split()), target
+
+
+def test_our_own_words_stay() -> None:
+    """A word that is known is not replaced by another."""
+    assert nearest("show", ["show", "status"]) == "show"

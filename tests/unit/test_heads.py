@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from queuectl.store.heads import Head, Heads, key_of
+from queuectl.store.room import Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from queuectl.store.heads import Key
 
 _keys = st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 5)), max_size=6)
 
 
-def _rows(queues: dict[str, list[Key]]) -> list[tuple[str, None, int, int, int]]:
+def _needs(data: bytes) -> dict[str, int]:
+    return {"gpu": 1} if data else {}
+
+
+def _row(name: str, key: Key, limit: int | None = None, needs: bytes = b"") -> tuple[Any, ...]:
+    """Return the row of the one track of a queue."""
+    rest = (limit, None, None, None, 0, 0, None, needs)
+    return (-key[0], key[1], key[2], ord(name), name, *rest)
+
+
+def _heads(rows: Iterable[tuple[Any, ...]], queues: tuple[str, ...] = ()) -> Heads:
+    return Heads(iter(rows), queues, _needs)
+
+
+def _rows(queues: dict[str, list[Key]]) -> list[tuple[Any, ...]]:
     """Return the rows of the queues that have something, in order of their heads."""
     heads = sorted((keys[0], name) for name, keys in queues.items() if keys)
-    return [(name, None, -key[0], key[1], key[2]) for key, name in heads]
+    return [_row(name, key) for key, name in heads]
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), _keys))
@@ -32,45 +49,47 @@ def test_one_at_a_time_the_best_of_all_queues_comes_first(
         numbered = [(*job, number := number + 1) for job in jobs]
         queues[name] = sorted(key_of(*job) for job in numbered)
     expected = sorted(key for keys in queues.values() for key in keys)
-    heads = Heads(iter(_rows(queues)), ())
+    heads = _heads(_rows(queues))
     taken = []
     while (head := heads.pop()) is not None:
-        taken.append(queues[head.queue].pop(0))
+        taken.append(queues[head.lane.queue].pop(0))
         following = heads.next_key()
         assert following is None or taken[-1] < following
-        if queues[head.queue]:
-            heads.put_back(head._replace(key=queues[head.queue][0]))
+        if queues[head.lane.queue]:
+            heads.put_back(head._replace(key=queues[head.lane.queue][0]))
     assert taken == expected
 
 
 def test_only_the_queues_asked_for_are_handed_out() -> None:
-    """With their limits."""
-    rows = [("a", 1, 0, 1, 1), ("b", 2, 0, 2, 2), ("c", None, 0, 3, 3)]
-    heads = Heads(iter(rows), ("c", "b"))
+    """With what their jobs have in common."""
+    rows = [_row("a", (0, 1, 1), 1), _row("b", (0, 2, 2), 2), _row("c", (0, 3, 3), None, b"x")]
+    heads = _heads(rows, ("c", "b"))
     assert [heads.pop(), heads.pop(), heads.pop()] == [
-        Head((0, 2, 2), "b", 2), Head((0, 3, 3), "c", None), None,
-    ]  # fmt: skip
+        Head((0, 2, 2), Lane(98, "b", 2, pull=0)),
+        Head((0, 3, 3), Lane(99, "c", needs={"gpu": 1})),
+        None,
+    ]
 
 
-def test_a_queue_that_was_moved_under_the_cursor_comes_once() -> None:
+def test_a_track_that_was_moved_under_the_cursor_comes_once() -> None:
     """What was put back counts."""
-    heads = Heads(iter([("a", None, 0, 1, 1), ("a", None, 0, 9, 9)]), ())
+    heads = _heads([_row("a", (0, 1, 1)), _row("a", (0, 9, 9))])
     head = heads.pop()
     assert head is not None
     heads.put_back(head._replace(key=(0, 5, 5)))
-    assert heads.pop() == Head((0, 5, 5), "a", None)
+    assert heads.pop() == Head((0, 5, 5), Lane(97, "a"))
     assert heads.pop() is None
 
 
 def test_no_more_is_read_than_needed() -> None:
     """One row beyond what was handed out."""
-    rows = iter([(name, None, 0, number, number) for number, name in enumerate("abcdef")])
-    heads = Heads(rows, ())
+    rows = iter([_row(name, (0, number, number)) for number, name in enumerate("abcdef")])
+    heads = Heads(rows, (), _needs)
     heads.pop()
-    assert next(rows)[0] == "c"
+    assert next(rows)[4] == "c"
 
 
 def test_nothing_comes_of_nothing() -> None:
     """No row, no head."""
-    heads = Heads(iter(()), ())
+    heads = _heads([])
     assert (heads.pop(), heads.next_key()) == (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from queuectl import jobqueue
 from queuectl.errors import Refused
 from queuectl.job import EXIT, STOPPED, Claim, Outcome
 from queuectl.jobqueue import AHEAD, ASIDE, MOST_AHEAD, PACE, STALE, Batch, JobQueue
-from queuectl.store.base import Settlement, Start
+from queuectl.resources import parse_resources
+from queuectl.store.base import Room, Settlement, Start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,9 +29,10 @@ DONE = Outcome(EXIT, 0, "", 1, 2)
 FAR = 1e9
 
 
-def a_claim(job_id: int) -> Claim:
+def a_claim(job_id: int, **needs: int) -> Claim:
     token = f"token-{job_id}"
-    return Claim(job_id, token, 1, "default", 0, "true", None, True, "/", {}, {}, None, 0, 3, 0, 0)
+    claim = Claim(job_id, token, 1, "default", 0, "true", None, True, "/", {}, {}, None, 0, 3, 0, 0)
+    return claim._replace(needs=needs)
 
 
 def pair(job_id: int) -> tuple[int, str]:
@@ -502,3 +505,168 @@ def test_the_bell_rings_once_and_only_for_a_sleeping_pump(pumped: Pumped) -> Non
     pumped.queue.end_sleep()
     keep_a_request(pumped.queue)
     assert rings == [1]
+
+
+# ---- slots --------------------------------------------------------------------------------------
+
+
+def test_a_job_of_two_slots_keeps_a_second_worker_from_taking(pumped: Pumped) -> None:
+    workers = [pumped.worker(ALL, number) for number in range(3)]
+    batch = pumped.turn([a_claim(1, slots=2)])
+    assert batch.wants == [(ALL, 3, 0)]
+    assert batch.rooms == [Room({}, {}, 3, {})]
+    (taken,) = until_taken(workers, 1)
+    assert taken.job_id == 1
+    # one of three is left to be wanted for
+    pumped.queue.changed()
+    assert pumped.turn([a_claim(2)]).wants == [(ALL, 1, 0)]
+    assert {claim.job_id for claim in until_taken(workers, 2)} == {1, 2}
+    pumped.queue.changed()
+    assert pumped.turn().wants == []
+
+
+def test_its_slots_are_free_again_when_it_is_reported(pumped: Pumped) -> None:
+    workers = [pumped.worker(ALL, number) for number in range(2)]
+    pumped.turn([a_claim(1, slots=2)])
+    (claim,) = until_taken(workers, 1)
+    pumped.queue.changed()
+    assert pumped.turn().wants == []
+    pumped.queue.report(claim, DONE, ALL, 1.0)
+    # with the settlement, not in another commit after it
+    batch = pumped.turn([a_claim(2)])
+    assert len(batch.settlements) == 1
+    assert batch.wants == [(ALL, 1, 0)]
+    assert {claim.job_id for claim in until_taken(workers, 2)} == {1, 2}
+
+
+def test_a_job_of_two_slots_waits_until_two_workers_do(pumped: Pumped) -> None:
+    """A claim may come when a worker has just been told to leave."""
+    first = pumped.worker(ALL, 1)
+    pumped.turn([a_claim(1, slots=2)])
+    assert not first.done()
+    second = pumped.worker(ALL, 2)
+    pumped.queue.stir()
+    assert [claim.job_id for claim in until_taken([first, second], 1)] == [1]
+
+
+def test_a_job_that_never_gets_its_slots_goes_back(pumped: Pumped, clock: Seconds) -> None:
+    waiting = pumped.worker()
+    pumped.turn([a_claim(1, slots=2)])
+    clock.now += STALE
+    assert pumped.turn().returns == [pair(1)]
+    pumped.queue.changed()
+    pumped.turn([a_claim(2)])
+    assert waiting.result(PATIENCE) == a_claim(2)
+
+
+def test_jobs_behind_one_of_two_slots_are_not_taken_before_it(pumped: Pumped) -> None:
+    waiting = pumped.worker()
+    pumped.turn([a_claim(1, slots=2), a_claim(2)])
+    assert not waiting.done()
+
+
+def test_a_worker_may_leave_while_a_job_holds_its_slot(pumped: Pumped) -> None:
+    workers = [pumped.worker(ALL, number) for number in range(2)]
+    pumped.turn([a_claim(1, slots=2)])
+    (claim,) = until_taken(workers, 1)
+    blocked = next(number for number, worker in enumerate(workers) if not worker.done())
+    pumped.queue.join_workers(ALL, -1)
+    pumped.left.add(blocked)
+    pumped.queue.stir()
+    assert workers[blocked].result(PATIENCE) is None
+    fresh = pumped.worker(ALL, 7)
+    pumped.queue.changed()
+    # of two workers both are busy with that job, whoever they are
+    assert pumped.turn().wants == []
+    pumped.queue.report(claim, DONE, ALL, 1.0)
+    pumped.turn([a_claim(2)])
+    assert fresh.result(PATIENCE) == a_claim(2)
+
+
+def test_more_workers_make_larger_jobs_worth_a_try(pumped: Pumped) -> None:
+    pumped.worker(ALL, 1)
+    pumped.turn([])
+    assert pumped.turn().wants == []
+    pumped.worker(ALL, 2)
+    assert pumped.turn().rooms == [Room({}, {}, 2, {})]
+
+
+def until_taken(workers: list[Future[Claim | None]], number: int) -> list[Claim]:
+    """Return what so many of the workers have taken; wait for it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        taken = [claim for worker in workers if worker.done() and (claim := worker.result())]
+        if len(taken) >= number:
+            assert len(taken) == number
+            return taken
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+# ---- resources ----------------------------------------------------------------------------------
+
+
+def test_what_is_promised_is_not_free_for_the_next_claim(pumped: Pumped) -> None:
+    pumped.queue.add_resources(parse_resources(["gpu=2,mem=1K"]))
+    pumped.queue.join_workers(ALL, 3)
+    first = pumped.worker()
+    batch = pumped.turn([a_claim(1, gpu=1)])
+    until_taken([first], 1)
+    assert batch.rooms == [Room({"gpu": 2, "mem": 1024}, {"gpu": 2, "mem": 1024}, 4, {})]
+    pumped.worker(ALL, 2)
+    pumped.queue.changed()
+    assert pumped.turn().rooms[0].free == {"gpu": 1, "mem": 1024}
+    assert pumped.queue.resources() == ({"gpu": 1, "mem": 1024}, {"gpu": 2, "mem": 1024})
+
+
+def test_every_job_is_told_what_it_got(pumped: Pumped) -> None:
+    pumped.queue.add_resources(parse_resources(["gpu=2"]))
+    workers = [pumped.worker(ALL, number) for number in range(2)]
+    pumped.turn([a_claim(1, gpu=1), a_claim(2, gpu=1)])
+    taken = until_taken(workers, 2)
+    assert sorted(pumped.queue.share(claim)["gpu"] for claim in taken) == [(0,), (1,)]
+    assert pumped.queue.share(a_claim(3)) == {}
+
+
+def test_what_a_job_got_is_free_when_it_is_reported(pumped: Pumped) -> None:
+    pumped.queue.add_resources(parse_resources(["gpu=1"]))
+    first = pumped.worker(ALL, 1)
+    second = pumped.worker(ALL, 2)
+    pumped.turn([a_claim(1, gpu=1)])
+    (claim,) = until_taken([first, second], 1)
+    assert pumped.queue.is_dry()
+    pumped.queue.report(claim, DONE, ALL, 1.0)
+    batch = pumped.turn([a_claim(2, gpu=1)])
+    assert batch.wants == [(ALL, 1, 0)]
+    assert batch.rooms[0].free == {"gpu": 1}
+    assert len(until_taken([first, second], 2)) == 2
+    assert pumped.queue.share(a_claim(2)) == {"gpu": (0,)}
+
+
+def test_what_is_handed_back_is_free(pumped: Pumped, clock: Seconds) -> None:
+    pumped.queue.add_resources(parse_resources(["gpu=1"]))
+    pumped.worker()
+    pumped.turn([a_claim(1, gpu=1, slots=2)])
+    assert pumped.queue.resources()[0] == {"gpu": 0}
+    clock.now += STALE
+    pumped.queue.changed()
+    batch = pumped.turn()
+    assert batch.returns == [pair(1)]
+    assert batch.rooms[0].free == {"gpu": 1}
+
+
+def test_new_resources_make_claims_worth_a_try_again(pumped: Pumped) -> None:
+    pumped.worker()
+    pumped.turn([])
+    assert pumped.sleep() > 1e8
+    pumped.queue.add_resources(parse_resources(["gpu=1"]))
+    assert pumped.bell.is_set()
+    assert pumped.turn().rooms[0].total == {"gpu": 1}
+
+
+def test_a_batch_that_failed_promised_nothing(pumped: Pumped) -> None:
+    pumped.queue.add_resources(parse_resources(["gpu=1"]))
+    pumped.worker()
+    batch = pumped.queue.collect()
+    pumped.queue.put_back(batch)
+    assert pumped.queue.resources()[0] == {"gpu": 1}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.commands.context import Screen
+from queuectl.commands.jsonjobs import _READERS
 from tests.support.session import Session
 
 if TYPE_CHECKING:
@@ -85,6 +86,45 @@ def test_status_counts_and_shows_what_goes_on(busy: Session) -> None:
     assert (
         busy.text("status").splitlines()[0] == "2 pending, 1 completed, 1 failed, 1 dead; 1 worker"
     )
+
+
+def test_status_says_which_queues_are_paused(session: Session) -> None:
+    """One that paused itself always, with its reason; another when something waits in it."""
+    session.result("queue create h --halt-on 1 --max-retries 0")
+    session.result("queue create idle")
+    session.result("queue pause idle")
+    session.result("queue create p")
+    session.result("enqueue -q h false")
+    session.result("enqueue -q p true")
+    session.result("queue pause p")
+    session.ends(1)
+    lines = session.text("status").splitlines()
+    assert "queue h paused itself: 1 job died (halt-on 1); `queue resume h` opens it" in lines
+    assert "queue p is paused: 1 job waits; `queue resume p` opens it" in lines
+    assert not any("idle" in line for line in lines)
+    assert session.json("status")["paused_queues"] == [
+        {"queue": "h", "why": "1 job died (halt-on 1)", "waiting": 0},
+        {"queue": "p", "why": None, "waiting": 1},
+    ]
+    session.result("enqueue -q h true")
+    assert "queue h paused itself" in session.text("list 3")
+
+
+def test_help_names_every_field_of_json(session: Session) -> None:
+    """And nothing that is none."""
+    text = " ".join(session.text("help enqueue").split())
+    listed = text.partition("fields of a job as JSON: ")[2].partition(".")[0]
+    assert set(listed.split(", ")) == set(_READERS)
+
+
+def test_status_says_what_it_does_not_show(tmp_path: Path) -> None:
+    """So that nobody takes the first few for all of them."""
+    session = Session(tmp_path, screen=Screen(terminal=True, width=80, height=24))
+    session.many(60)
+    result = session.result("status")
+    table = result.blocks[-1]
+    shown = len(list(table.rows))  # type: ignore[union-attr]
+    assert table.title == f"Waiting (first {shown} of 60)"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from queuectl.process import Plan
+    from queuectl.resources import Share
 
 CLAIM = Claim(
     job_id=7, token=TOKEN, run=3, queue="q", priority=0, command="echo", args=("a b",), shell=False,
@@ -93,3 +94,23 @@ def test_account_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(found) == {"HOME", "USER", "LOGNAME", "SHELL", "TMPDIR"}
     assert found["HOME"] != "/forged"
     assert found["TMPDIR"] == "/scratch"
+
+
+def test_a_job_of_an_array_knows_its_place() -> None:
+    """Its number, and the id that all of them share."""
+    env = plan(array_id=5, array_index=0).env
+    assert (env["QUEUECTL_INDEX"], env["QUEUECTL_ARRAY_ID"]) == ("0", "5")
+    assert "QUEUECTL_INDEX" not in plan().env
+
+
+def test_what_a_job_got_is_in_its_environment() -> None:
+    """Its own word about the GPUs wins; about what is queuectl's it does not."""
+    needs = {"gpu": 1, "mem": 1024, "slots": 2}
+    share: Share = {"gpu": (3,), "mem": 1024}
+    claim = CLAIM._replace(needs=needs)
+    env = plan_for(claim, base_env=BASE, slot=1, output_path="/o", share=share).env
+    names = ("QUEUECTL_GPU", "QUEUECTL_MEM", "QUEUECTL_SLOTS", "CUDA_VISIBLE_DEVICES")
+    assert [env[name] for name in names] == ["3", "1024", "2", "3"]
+    claim = claim._replace(env={"CUDA_VISIBLE_DEVICES": "9", "QUEUECTL_GPU": "9"})
+    env = plan_for(claim, base_env=BASE, slot=1, output_path="/o", share=share).env
+    assert (env["CUDA_VISIBLE_DEVICES"], env["QUEUECTL_GPU"]) == ("9", "3")

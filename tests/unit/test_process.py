@@ -8,14 +8,14 @@ import resource
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from queuectl import spawn
 from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, TIMEOUT, Outcome, Output
 from queuectl.output import STDERR, STDOUT
-from queuectl.process import Control, run
+from queuectl.process import Control, HostTrouble, run
 from tests.unit.attempts import (
     ENV,
     PATIENCE,
@@ -147,14 +147,14 @@ def test_too_long_arguments(tmp_path: Path) -> None:
 
 
 def test_out_of_descriptors(tmp_path: Path) -> None:
-    """A host without free descriptors says so."""
+    """That is the host's trouble and no outcome of the job."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
-        outcome = attempt(make(tmp_path, "true"))
+        with pytest.raises(HostTrouble, match="^Too many open files$"):
+            attempt(make(tmp_path, "true"))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert outcome.reason == "cannot start: Too many open files"
 
 
 def test_argv_is_literal(tmp_path: Path) -> None:
@@ -166,6 +166,39 @@ def test_shell_line(tmp_path: Path) -> None:
     """A shell line is expanded by the shell, whose 127 stays what it is."""
     assert wrote(attempt(make(tmp_path, shell="echo $((1+1)) | cat"))) == b"2\n"
     assert attempt(make(tmp_path, shell="no-such-command")).reason == "exit 127"
+
+
+SEEN = 'tr "\\0" "\\n" </proc/$$/environ | sort; pwd; ps -o sid= -p $$ >&2; ls /proc/self/fd; cat'
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"merge": True}, {"stdin": b"fed"}, {"cwd": "/"}, {"env": {**ENV, "ODD": "a=\udcff"}}]
+)  # fmt: skip
+def test_both_ways_to_start_come_to_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    """The lean one, and the standard library's where that is not to be had."""
+    seen = []
+    for lean in (True, False):
+        monkeypatch.setattr(spawn, "_LEAN", lean and spawn._LEAN)
+        path = str(tmp_path / f"output-{lean}")
+        outcome = attempt(make(tmp_path, "sh", "-c", SEEN, output_path=path, **more))
+        assert outcome.reason == "exit 0"
+        seen.append(
+            sorted(line for line in wrote(outcome).splitlines() if not line.strip().isdigit())
+        )
+    assert seen[0] == seen[1]
+    assert len(seen[0]) > 2
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """Neither a descriptor nor a zombie."""
+    before = os.listdir("/proc/self/fd")
+    for argv, cwd in ((("no-such",), "/"), (("true",), "/no-such"), (("a\0b",), "/")):
+        assert attempt(make(tmp_path, *argv, cwd=cwd)).kind == CANNOT_START
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_own_session_and_group(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from queuectl.errors import BadValue, NameTaken, Refused, StoreBusy, StoreFull, 
 from queuectl.job import CANCELLED, COMPLETED, EXIT, PENDING, PROCESSING, Outcome
 from queuectl.jobqueue import JobQueue
 from queuectl.pump import Events, Pump
+from queuectl.resources import parse_resources
 from queuectl.store.sqlite import MemoryStore, SqliteStore
 from tests.support.faulty import faulty
 from tests.support.work import HOST, a_host, job_of, put, put_many
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from queuectl.job import Claim
-    from queuectl.store.base import HostInfo, Settled, Settlement, Store, Wish
+    from queuectl.store.base import HostInfo, Room, Settled, Settlement, Store, Wish
 
 #: seconds until a test gives up on something that should come at once
 PATIENCE = 10
@@ -257,6 +258,151 @@ def test_a_time_that_has_passed_is_not_waited_for_again(rig: Rig) -> None:
     rig.queue.call(lambda _: None, PATIENCE)
     wait_until_idle(rig)
     assert rig.pump._next_due is None
+
+
+@pytest.mark.usefixtures("no_looks")
+def test_what_is_due_and_cannot_be_had_is_not_asked_for_in_a_loop(rig: Rig) -> None:
+    asked: list[float] = []
+
+    def next_due(since: int | None = None) -> int | None:
+        asked.append(time.monotonic())
+        return rig.real.now() - 1000
+
+    rig.real.next_due = next_due  # type: ignore[method-assign]
+    rig.start()
+    alarm = threading.Timer(0.7, rig.queue.stir)
+    until = time.monotonic() + 0.65
+    alarm.start()
+    assert rig.queue.take(ALL, lambda: time.monotonic() > until) is None
+    alarm.cancel()
+    # soon at first, as it may have become due since the claim; then less and less often
+    assert 4 <= len(asked) <= 12
+
+
+@pytest.mark.usefixtures("no_looks")
+def test_a_rate_that_lets_one_start_wakes_it(rig: Rig) -> None:
+    """As of a rated queue: nothing is to be had before a time, then one."""
+    opens = rig.real.now() + 150
+    claim = rig.real.claim
+
+    def rated(*args: object) -> list[Claim]:
+        return claim(*args) if rig.real.now() >= opens else []  # type: ignore[arg-type]
+
+    rig.real.claim = rated  # type: ignore[method-assign,assignment]
+    rig.real.next_due = lambda since=None: opens  # type: ignore[method-assign]  # noqa: ARG005
+    put(rig.real)
+    rig.start()
+    began = time.monotonic()
+    assert rig.take().job_id == 1
+    assert rig.real.now() >= opens
+    assert time.monotonic() - began < 5
+
+
+def test_kinds_of_workers_do_not_get_the_same_twice(rig: Rig) -> None:
+    rooms: list[Room] = []
+    claim = rig.real.claim
+
+    def watched(host: str, want: int, queues: Sequence[str], ahead: int, room: Room) -> list[Claim]:
+        rooms.append(room)
+        found = claim(host, want, queues, ahead, room)
+        return [one._replace(needs={"gpu": 1}) for one in found]
+
+    rig.real.claim = watched  # type: ignore[method-assign,assignment]
+    rig.queue.add_resources(parse_resources(["gpu=2"]))
+    put(rig.real)
+    for kind in (ALL, ("default",)):
+        rig.queue.join_workers(kind, 1)
+    for kind in (ALL, ("default",)):
+        threading.Thread(target=rig.queue.take, args=(kind, lambda: bool(rooms[1:]))).start()
+    while any(not one.idle for one in rig.queue._kinds.values()):
+        time.sleep(0.001)
+    rig.pump.start()
+    rig.queue.call(lambda _: None, PATIENCE)
+    rig.queue.stir()
+    assert [room.free for room in rooms[:2]] == [{"gpu": 2}, {"gpu": 1}]
+    assert {tuple(room.total.items()) for room in rooms} == {(("gpu", 2),)}
+
+
+# ---- schedules ----------------------------------------------------------------------------------
+
+
+class FakeFiring:
+    """Stands in for queuectl.firing: fires at a time, or fails."""
+
+    def __init__(self, store: Store) -> None:
+        self.next_at: int | None = None
+        self.fired: queues.Queue[int] = queues.Queue()
+        self.error: Exception | None = None
+        self.store = store
+        self.tries = 0
+
+    def changed(self) -> None:
+        """Nothing is read anew."""
+
+    def fire_due(self) -> int:
+        if self.next_at is None or self.store.now() < self.next_at:
+            return 0
+        self.tries += 1
+        if self.error is not None:
+            raise self.error
+        self.fired.put(self.store.now())
+        self.next_at = None
+        put(self.store)
+        return 1
+
+
+@pytest.fixture
+def firing(rig: Rig) -> FakeFiring:
+    made = FakeFiring(rig.store)
+    rig.pump._firing = made  # type: ignore[assignment]
+    return made
+
+
+@pytest.mark.usefixtures("no_looks")
+def test_a_schedule_fires_when_it_is_due_and_its_job_is_claimed(
+    rig: Rig, firing: FakeFiring
+) -> None:
+    due = firing.next_at = rig.real.now() + 150
+    rig.start()
+    assert rig.take().job_id == 1
+    assert firing.fired.get(timeout=PATIENCE) >= due
+
+
+@pytest.mark.usefixtures("no_looks")
+def test_a_schedule_fires_while_every_worker_is_busy(rig: Rig, firing: FakeFiring) -> None:
+    put(rig.real)
+    rig.start()
+    rig.take()
+    due = firing.next_at = rig.real.now() + 100
+    rig.queue.call(lambda _: None, PATIENCE)
+    assert firing.fired.get(timeout=PATIENCE) >= due
+
+
+@pytest.mark.usefixtures("no_looks")
+def test_a_schedule_that_fails_holds_up_nothing(rig: Rig, firing: FakeFiring) -> None:
+    firing.next_at = rig.real.now() - 1
+    firing.error = ValueError("of the schedule")
+    put(rig.real)
+    rig.start()
+    rig.report(rig.take())
+    assert rig.settlements(1) == [(1, COMPLETED)]
+    assert rig.heard.errors.get(timeout=PATIENCE) is firing.error
+    wait_until_idle(rig)
+    assert firing.tries == 1
+
+
+def test_a_store_that_cannot_be_used_is_no_fault_of_a_schedule(
+    rig: Rig, firing: FakeFiring
+) -> None:
+    firing.next_at = rig.real.now() - 1
+    firing.error = BUSY
+    rig.start()
+    while firing.tries < 3:
+        time.sleep(0.001)
+    assert rig.pump.trouble == str(BUSY)
+    firing.error = None
+    assert firing.fired.get(timeout=PATIENCE)
+    assert rig.heard.errors.empty()
 
 
 # ---- a store that cannot be used ----------------------------------------------------------------

@@ -33,28 +33,35 @@ LANES: dict[str, tuple[int, ...]] = {
     "processing": (RUNNING,),
     **dict.fromkeys(FINAL, (DONE,)),
 }
+
+
+def glob(column: str, pattern: str) -> tuple[str, str]:
+    """The way SQLite matches."""
+    return f"{column} GLOB ?", pattern
+
+
 SUBSETS = [states for size in range(1, 7) for states in combinations(STATES, size)]
 
 
 def test_an_empty_filter_has_no_condition() -> None:
     """All jobs."""
-    assert conditions(Filter()) == ([], [])
-    assert page_of_jobs(Filter(), None, 5, newest=False) == (
+    assert conditions(Filter(), glob) == ([], [])
+    assert page_of_jobs(Filter(), None, 5, glob, newest=False) == (
         f"SELECT {JOB_COLUMNS} FROM job ORDER BY id ASC LIMIT ?",
         [5],
     )
-    assert count_of_jobs(Filter()) == ("SELECT count(*) FROM job", [])
+    assert count_of_jobs(Filter(), glob) == ("SELECT count(*) FROM job", [])
 
 
 def test_every_value_is_a_parameter() -> None:
     """Nothing that a user typed becomes SQL."""
     nasty = "'; DROP TABLE job; --"
     where = Filter(states=("dead",), queues=(nasty,), ranges=((1, 2), (5, None)), name=nasty,
-                   since=3, exit_code=4, paused=True)  # fmt: skip
-    statement, values = page_of_jobs(where, 9, 10, newest=True)
+                   since=3, exit_code=4, paused=True, array=7, schedule=nasty, unique=nasty)  # fmt: skip
+    statement, values = page_of_jobs(where, 9, 10, glob, newest=True)
     assert nasty not in statement
     assert statement.count("?") == len(values)
-    assert values == ["dead", nasty, 1, 2, 5, 3, 4, 1, nasty, 9, 10]
+    assert values == ["dead", nasty, 1, 2, 5, 3, 4, 1, 7, nasty, nasty, nasty, 9, 10]
 
 
 @pytest.mark.parametrize("states", SUBSETS, ids="-".join)
@@ -64,7 +71,7 @@ def test_what_is_added_for_an_index_leaves_no_job_out(states: tuple[State, ...])
         connection.execute("CREATE TABLE job (state TEXT, lane INTEGER)")
         rows = [(state, lane) for state, lanes in LANES.items() for lane in lanes]
         connection.executemany("INSERT INTO job VALUES (?, ?)", rows)
-        tests, values = conditions(Filter(states=states))
+        tests, values = conditions(Filter(states=states), glob)
         statement = f"SELECT state, lane FROM job WHERE {' AND '.join(tests)}"
         found = connection.execute(statement, values).fetchall()
     assert sorted(found) == sorted(row for row in rows if row[0] in states)
@@ -82,6 +89,9 @@ def test_what_is_added_for_an_index_leaves_no_job_out(states: tuple[State, ...])
         (Filter(since=0), False),
         (Filter(exit_code=0), False),
         (Filter(paused=False), False),
+        (Filter(array=1), False),
+        (Filter(schedule="s"), False),
+        (Filter(unique="u"), False),
     ],
 )
 def test_counters_answer_for_states_and_queues_only(where: Filter, from_counters: bool) -> None:
@@ -102,7 +112,7 @@ def test_numbers_of_any_size_can_be_asked_for(
 ) -> None:
     """They bind, and compare as they should."""
     where = Filter(ranges=((first, last),), since=since, exit_code=exit_code)
-    _, values = conditions(where)
+    _, values = conditions(where, glob)
     with closing(sqlite3.connect(":memory:")) as connection:
         marks = ", ".join("?" * len(values))
         bound = connection.execute(f"SELECT {marks}", values).fetchone()

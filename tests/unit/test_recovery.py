@@ -644,3 +644,68 @@ def test_a_job_still_processing_for_a_living_host_is_untouched(scene: Scene) -> 
     scene.recoverer.look()
     assert job_of(scene.store, claim.job_id).state == PROCESSING
     assert [host.id for host in scene.store.hosts()] == [HOST]
+
+
+# ---- hosts of other machines, by their leases ---------------------------------------------------
+
+
+@pytest.fixture
+def expired(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the hosts whose lease has ended, for a test to fill; the store has leases."""
+    hosts: list[str] = []
+    for store in {scene.real, scene.store}:
+        monkeypatch.setattr(store, "lease", 60.0, raising=False)
+        monkeypatch.setattr(store, "expired", lambda: list(hosts), raising=False)
+    return hosts
+
+
+def test_a_host_without_a_file_is_left_alone_until_its_lease_has_ended(
+    scene: Scene, expired: list[str]
+) -> None:
+    scene.store.register(a_host())
+    started, claimed = scene.claimed(), scene.claimed()
+    start(scene.store, started)
+    assert scene.recoverer.look() == 0
+    expired.append(HOST)
+    assert scene.recoverer.look() == 2
+    assert scene.store.hosts() == []
+    lost, back = job_of(scene.store, started.job_id), job_of(scene.store, claimed.job_id)
+    assert (lost.state, lost.reason, lost.attempts) == (FAILED, "worker lost", 1)
+    # nobody knows whether it had begun
+    assert (back.state, back.attempts, back.deliveries) == (PENDING, 0, 1)
+
+
+def test_what_a_file_says_is_worth_more_than_a_lease_that_has_ended(
+    scene: Scene, expired: list[str]
+) -> None:
+    file = scene.host()
+    claim = scene.claimed()
+    start(scene.store, claim)
+    exited(0)(file, claim)
+    file.close(keep=True)
+    expired.append(HOST)
+    scene.recoverer.look()
+    assert job_of(scene.store, claim.job_id).state == COMPLETED
+
+
+def test_a_host_that_renews_at_the_last_moment_keeps_its_jobs(
+    scene: Scene, expired: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.store.register(a_host())
+    claim = scene.claimed()
+    answers = [[HOST], []]
+    for store in {scene.real, scene.store}:
+        monkeypatch.setattr(store, "expired", lambda: answers.pop(0), raising=False)
+    assert scene.recoverer.look() == 0
+    assert answers == []
+    assert job_of(scene.store, claim.job_id).token == claim.token
+    assert [host.id for host in scene.store.hosts()] == [HOST]
+
+
+def test_a_host_does_not_recover_itself_when_its_lease_has_ended(
+    scene: Scene, expired: list[str]
+) -> None:
+    scene.store.register(a_host(ME))
+    expired.append(ME)
+    scene.recoverer.look()
+    assert [host.id for host in scene.store.hosts()] == [ME]

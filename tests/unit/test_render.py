@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.commands.result import Column, Result, Stream, Table, Text
+from queuectl.commands.views import JOB_COLUMNS
 from queuectl.errors import NoSuchJob
 from queuectl.render import Look, cut, look_for, render, render_error, visible, width_of
 
@@ -37,6 +38,62 @@ def test_a_table_fits_the_terminal() -> None:
         "20  failed  echo \\x1b[31mxxxxxxxxxxxxxx…",
     ]
     assert max(map(len, lines)) == TERMINAL.width
+
+
+def test_blanks_in_front_of_a_cell_stay() -> None:
+    """They hold the branches of a tree in their places."""
+    columns = (Column("JOB"), Column("COMMAND", elastic=True))
+    rows = [("1", "a"), ("└─ 2", "b"), ("   └─ 3", "c")]
+    lines = shown(Result(None, (Table(columns, rows),)), TERMINAL).splitlines()
+    assert lines == ["JOB      COMMAND", "1        a", "└─ 2     b", "   └─ 3  c"]
+
+
+def test_what_a_job_waits_for_is_left_out_late() -> None:
+    """A reason that stands in a column of its own is worth more than a number."""
+    cells = {
+        "ID": "1",
+        "STATE": "processing",
+        "QUEUE": "q",
+        "TIME": "1.0s",
+        "WAITS FOR": "7",
+        "COMMAND": "true",
+    }
+    rows = [[cells.get(column.name) for column in JOB_COLUMNS]] + [
+        [
+            cells[column.name] if column.name in ("ID", "STATE", "QUEUE", "TIME") else None
+            for column in JOB_COLUMNS
+        ]
+    ]
+    text = shown(Result(None, (Table(JOB_COLUMNS, rows),)), Look(terminal=True, width=40))
+    assert "WAITS FOR" in text
+    assert "TIME" not in text
+
+
+def test_two_long_columns_share_what_there_is() -> None:
+    """Neither is cut to the least while the other stands whole."""
+    columns = (Column("ID"), Column("REASON", elastic=True), Column("COMMAND", elastic=True))
+    rows = [("1", "r" * 50, "c" * 50)]
+    _, line = shown(Result(None, (Table(columns, rows),)), TERMINAL).splitlines()
+    _, reason, command = line.split()
+    assert (len(reason), len(command)) == (17, 17)
+
+
+def test_a_narrow_terminal_loses_columns_before_its_lines_break() -> None:
+    """Those that say least; then even the elastic ones are cut further."""
+    columns = (
+        Column("ID"), Column("STATE"), Column("QUEUE", optional=True), Column("WAITS FOR", optional=True),
+        Column("REASON", optional=True, elastic=True), Column("COMMAND", elastic=True),
+    )  # fmt: skip
+    rows: list[tuple[str | None, ...]] = [
+        ("1", "completed", "thumbs", None, "r" * 30, "c" * 30),
+        ("2", "completed", "thumbs", "1", "r" * 30, "c" * 30),
+    ]
+    for width in range(20, 80):
+        lines = shown(Result(None, (Table(columns, rows),)), Look(terminal=True, width=width))
+        assert max(map(len, lines.splitlines())) <= width, width
+    narrow = shown(Result(None, (Table(columns, rows),)), Look(terminal=True, width=50))
+    assert "QUEUE" in narrow
+    assert "WAITS FOR" not in narrow
 
 
 def test_on_a_pipe_every_column_is_there_and_nothing_is_cut() -> None:

@@ -32,10 +32,10 @@ NOW = 1_000_000
 #: an attempt that runs, with retries left
 RUNNING = Facts(
     state="processing", attempts=1, deliveries=1, max_retries=3, due_at=NOW - 500,
-    cancel_requested=0, paused=False, started=True,
+    cancel_requested=0, paused=False, lane=3,
 )  # fmt: skip
 #: a claim that has not been started
-CLAIMED = RUNNING._replace(state="pending", attempts=0, started=False)
+CLAIMED = RUNNING._replace(state="pending", attempts=0)
 OUTCOMES = {
     j.EXIT: Outcome(j.EXIT, 1),
     j.SIGNAL: Outcome(j.SIGNAL, 9),
@@ -153,7 +153,7 @@ _facts = st.builds(
     due_at=st.integers(0, 2 * NOW),
     cancel_requested=st.integers(0, 1),
     paused=st.booleans(),
-    started=st.just(value=False),
+    lane=st.just(3),
 )
 _outcomes = st.sampled_from([*OUTCOMES.values(), Outcome(j.EXIT, 0), Outcome(j.STOPPED)])
 
@@ -162,7 +162,7 @@ _outcomes = st.sampled_from([*OUTCOMES.values(), Outcome(j.EXIT, 0), Outcome(j.S
 def test_every_turn_is_legal_and_whole(facts: Facts, started: bool, outcome: Outcome) -> None:
     """States follow the table; final is done; what waits has a time."""
     if started:
-        facts = facts._replace(state="processing", started=True, attempts=facts.attempts + 1)
+        facts = facts._replace(state="processing", attempts=facts.attempts + 1)
     for turn in (settle(facts, outcome, {}, NOW, 0.5), give_back(facts, NOW), lose(facts, NOW)):
         assert turn.state == facts.state or may_follow(facts.state, turn.state)
         is_final = turn.state in j.FINAL

@@ -637,12 +637,16 @@ def plan(store: SqliteStore, statement: str, values: Sequence[object]) -> list[s
     ("block", "values", "index"),
     [
         ("promote", (0,), "job_later (due_at<?)"),
-        ("queue_heads", (), "queue_head"),
+        ("track_heads", (0,), "track_head"),
+        ("track_heads", (0,), "job_running (queue=?)"),
+        ("track_heads", (0,), "job_running (queue=? AND track=?)"),
+        ("open_tracks", (), "track_head"),
         ("running_in_queue", ("q",), "job_running (queue=?)"),
-        ("claimable", ("q", 1), "job_ready (queue=?)"),
-        ("head_of", ("q",), "job_ready (queue=?)"),
-        ("end_of", ("q",), "job_ready (queue=?)"),
-        ("next_due", (), "job_later"),
+        ("running_in_array", (1,), "job_running (queue=? AND track=?)"),
+        ("claimable", (1, 1), "job_ready (track=?)"),
+        ("head_of", (1,), "job_ready (track=?)"),
+        ("end_of", (1,), "job_ready (track=?)"),
+        ("next_due", (0,), "job_later"),
         ("held_by", ("host",), "job_running"),
     ],
 )
@@ -673,15 +677,17 @@ def test_a_page_of_some_states_does_not_walk_past_all_others(
     store: SqliteStore, states: tuple[State, ...], index: str, after: int | None, newest: bool
 ) -> None:
     """A million pending jobs do not stand before the one that is dead."""
-    lines = plan(store, *page_of_jobs(Filter(states=states), after, 50, newest=newest))
+    lines = plan(
+        store, *page_of_jobs(Filter(states=states), after, 50, store.glob_test, newest=newest)
+    )
     assert f"INDEX {index}" in lines[0]
 
 
 @pytest.mark.parametrize("where", [Filter(), Filter(states=("completed",)), Filter(states=STATES)])
 def test_a_page_of_most_jobs_is_read_in_order_of_id(store: SqliteStore, where: Filter) -> None:
     """Without sorting, from where the last one ended."""
-    assert plan(store, *page_of_jobs(where, None, 50, newest=True)) == ["SCAN job"]
-    (line,) = plan(store, *page_of_jobs(where, 5, 50, newest=False))
+    assert plan(store, *page_of_jobs(where, None, 50, store.glob_test, newest=True)) == ["SCAN job"]
+    (line,) = plan(store, *page_of_jobs(where, 5, 50, store.glob_test, newest=False))
     assert line == "SEARCH job USING INTEGER PRIMARY KEY (rowid>?)"
 
 
@@ -689,7 +695,9 @@ def test_names_have_an_index(store: SqliteStore) -> None:
     """Those of all jobs, and those that are taken."""
     (line,) = plan(store, "SELECT id FROM job WHERE name = ? AND lane < 4", ("n",))
     assert "INDEX job_name (name=?)" in line
-    (line, *_) = plan(store, *page_of_jobs(Filter(name="n*"), None, 50, newest=False))
+    (line, *_) = plan(
+        store, *page_of_jobs(Filter(name="n*"), None, 50, store.glob_test, newest=False)
+    )
     assert "INDEX job_old_name" in line
 
 

@@ -47,6 +47,48 @@ def test_edit_adds_variables(session: Session) -> None:
     assert session.job(1).env == {**before, "A": "1", "SECRET": "s"}
 
 
+@pytest.mark.parametrize(
+    ("made", "flags", "field", "value"),
+    [
+        ("--after 1", "--after none", "unmet", 0),
+        ("--after-any 1", "--after-any none", "unmet", 0),
+        ("--unique k", "--unique none", "unique", None),
+        ("--need gpu=1,mem=8G", "--need none", "needs", {}),
+        ("--need gpu=1 --slots 2", "--need none", "needs", {"slots": 2}),
+        ("--need gpu=1 --slots 2", "--need none --slots 3", "needs", {"slots": 3}),
+        ("--timeout 5m", "--timeout none", "policy", {}),
+        ("--timeout 5m --retry-on 75", "--retry-on none", "policy", {"timeout": "5m"}),
+        ("--on-success ls", "--on-success none", "policy", {}),
+        ("--max-retries 9", "--max-retries none", "max_retries", 3),
+        ("--name n", "--name none", "name", None),
+        ("--after 1 --keep-waiting", "--no-keep-waiting", "policy", {"unmet": "cancel"}),
+        ("--merge", "--no-merge", "policy", {"merge": "off"}),
+        ("--leave-children", "--no-leave-children", "policy", {"leave-children": "off"}),
+    ],
+)
+def test_none_takes_a_value_back(
+    session: Session, made: str, flags: str, field: str, value: object
+) -> None:
+    """As it does with `queue set`; a switch has a flag that turns it off."""
+    session.result("enqueue true")
+    session.result(f"enqueue {made} true")
+    assert session.text(f"edit 2 {flags}") == "job 2 changed\n"
+    assert session.job(2)._asdict()[field] == value
+
+
+def test_a_time_is_taken_back(session: Session) -> None:
+    """The job is due at once."""
+    session.result("enqueue --delay 1h true")
+    session.result("edit 1 --at none")
+    assert session.job(1).due_at <= session.store.now()
+
+
+def test_on_and_off_at_once_is_refused(session: Session) -> None:
+    """Nothing is changed."""
+    session.result("enqueue true")
+    assert session.refused("edit 1 --merge --no-merge")[0] == 2
+
+
 def test_move_reorders_and_changes_the_queue(session: Session) -> None:
     """In the order given."""
     session.result("queue create gpu")

@@ -67,3 +67,29 @@ def test_failed_jobs_say_when_they_are_tried_again(busy: Session) -> None:
     ]  # fmt: skip
     assert busy.json("why 2")["why"].startswith("is dead (exit 1)")
     assert busy.refused("why 99")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "waits", "remedy"),
+    [
+        (
+            "--need gpu=1,mem=8G",
+            "a worker with gpu 1, mem 8G",
+            "worker start --resource gpu=1,mem=8G",
+        ),
+        ("--slots 3", "3 workers of one host", "worker start 3"),
+        (
+            "--slots 3 --need gpu=1",
+            "3 workers of one host with gpu 1",
+            "worker start 3 --resource gpu=1",
+        ),
+    ],
+)
+def test_without_workers_what_it_needs_is_named(
+    session: Session, flags: str, waits: str, remedy: str
+) -> None:
+    """A worker without that would not do."""
+    session.result(f"enqueue {flags} ./train")
+    assert session.text("why 1") == (
+        f"job 1 waits for {waits}, and there are none anywhere; `{remedy}` starts {'them' if '3' in remedy else 'one'}\n"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue as queues
 import signal
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queuectl import jobqueue, pump, wishes, worker
+from queuectl import jobqueue, process, pump, spawn, threads, wishes, worker
 from queuectl.errors import BadValue, Refused, StoreUnavailable
 from queuectl.hostfile import HostFile, OtherHost
 from queuectl.job import CANCELLED, COMPLETED, FAILED, PENDING, NewJob
 from queuectl.paths import host_path, hosts_directory
 from queuectl.recovery import Recoverer
 from queuectl.registration import Registration
+from queuectl.resources import parse_resources
 from queuectl.store.base import Wish
 from queuectl.store.sqlite import MemoryStore, SqliteStore
 from queuectl.worker import WorkerHost
@@ -492,7 +494,7 @@ def test_a_request_to_stop_is_heeded_once_however_often_its_commit_fails(shop: S
 
 def test_a_host_that_writes_its_row_again_forgets_no_request() -> None:
     store = MemoryStore({})
-    row = Registration("me", 0, lambda: (2, ("a", "b")))
+    row = Registration("me", 0, lambda: (2, ("a", "b"), {}))
     row.renew(store)
     assert store.hosts() == []
     row.write(store)
@@ -523,7 +525,7 @@ def fail_once(of: object, name: str, error: Exception) -> None:
 def test_a_job_that_cannot_be_written_down_is_not_started(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    monkeypatch.setattr(worker, "NO_RECORD_PAUSE", 0.01)
+    monkeypatch.setattr(threads, "PATIENCE", (0.01,))
     fail_once(shop.host._file, step, OSError(28, "No space left on device"))
     shop.put("true")
     shop.host.start(1)
@@ -531,6 +533,151 @@ def test_a_job_that_cannot_be_written_down_is_not_started(
     assert shop.next_settled() == (1, COMPLETED)
     assert (shop.job().attempts, shop.job().deliveries) == (1, 1)
     assert any("No space left" in error for error in shop.host.errors)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
+def test_what_the_host_cannot_start_is_handed_back_uncounted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(threads, "PATIENCE", (0.01, 0.02))
+    real = spawn.spawn
+    troubles: list[str | None] = []
+
+    def failing(*args: Any, **more: Any) -> Any:
+        troubles.append(shop.host.trouble)
+        if len(troubles) <= 3:
+            raise OSError(number, os.strerror(number))
+        return real(*args, **more)
+
+    monkeypatch.setattr(process, "spawn", failing)
+    shop.put("true", policy={"max-retries": "0"})
+    shop.host.start(1)
+    assert [shop.next_settled() for _ in range(4)] == [(1, PENDING)] * 3 + [(1, COMPLETED)]
+    assert (shop.job().attempts, shop.job().deliveries, shop.job().runs) == (1, 1, 1)
+    assert troubles == [None] + [f"no job can be started: {os.strerror(number)}"] * 3
+    assert shop.host.trouble is None
+    assert list(shop.host.errors) == []
+
+
+def test_a_worker_that_cannot_start_anything_can_be_stopped(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "PATIENCE", (3600.0,))
+
+    def failing(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(process, "spawn", failing)
+    shop.put("true")
+    shop.host.start(1)
+    assert shop.next_settled() == (1, PENDING)
+    assert shop.host.trouble == "no job can be started: Cannot allocate memory"
+    shop.host.stop()
+    assert shop.host.join(PATIENCE)
+    assert shop.host.trouble is None
+
+
+# ---- slots and resources ------------------------------------------------------------------------
+
+
+def granted(shop: Shop, job_id: int) -> dict[str, str]:
+    """Return the variables about what it got that a job wrote."""
+    lines = (shop.directory / f"{job_id}.env").read_text().splitlines()
+    names = ("QUEUECTL_GPU=", "QUEUECTL_MEM=", "QUEUECTL_SLOTS=", "CUDA_")
+    return dict(line.split("=", 1) for line in lines if line.startswith(names))
+
+
+def test_jobs_get_what_they_need_and_are_told_which(shop: Shop) -> None:
+    line = 'env > "$QUEUECTL_JOB_ID.env"'
+    first = shop.put(f"{line}; {shop.gate.command}", needs={"gpu": 2, "mem": 1024, "slots": 2})
+    second = shop.put(line, needs={"gpu": 1})
+    shop.host.start(4, (), parse_resources(["gpu=[0,3,7]", "mem=2K"]))
+    assert shop.next_settled() == (second, COMPLETED)
+    shop.gate.arrived()
+    assert shop.row().resources == {"gpu": 3, "mem": 2048}
+    assert shop.host.queue.resources()[0] == {"gpu": 1, "mem": 1024}
+    shop.gate.open()
+    assert shop.next_settled() == (first, COMPLETED)
+    assert granted(shop, first) == {
+        "QUEUECTL_GPU": "0,3", "CUDA_VISIBLE_DEVICES": "0,3", "QUEUECTL_MEM": "1024", "QUEUECTL_SLOTS": "2",
+    }  # fmt: skip
+    assert granted(shop, second) == {"QUEUECTL_GPU": "7", "CUDA_VISIBLE_DEVICES": "7"}
+    assert shop.host.queue.resources()[0] == {"gpu": 3, "mem": 2048}
+
+
+def test_a_larger_job_is_not_overtaken_for_ever(shop: Shop) -> None:
+    small = shop.put_gated(1, needs={"gpu": 1})
+    shop.host.start(2, (), parse_resources(["gpu=2"]))
+    shop.gate.arrived()
+    large = shop.put("true", needs={"gpu": 2})
+    later = [shop.put("true", needs={"gpu": 1}) for _ in range(5)]
+    free = shop.put("true")
+    # what needs nothing that is kept goes by
+    assert shop.next_settled() == (free, COMPLETED)
+    shop.gate.open()
+    assert [shop.next_settled()[0] for _ in range(2)] == [*small, large]
+    assert {shop.next_settled()[0] for _ in later} == set(later)
+
+
+def test_what_no_worker_of_this_host_can_ever_run_holds_up_nothing(shop: Shop) -> None:
+    large = [shop.put("true", needs={"slots": 3}), shop.put("true", needs={"gpu": 1})]
+    small = shop.put("true")
+    shop.host.start(2)
+    assert shop.next_settled() == (small, COMPLETED)
+    assert [shop.job(job_id).state for job_id in large] == [PENDING, PENDING]
+    shop.host.start(1, (), parse_resources(["gpu=1"]))
+    assert {shop.next_settled() for _ in large} == {(job_id, COMPLETED) for job_id in large}
+
+
+def test_a_job_of_all_slots_runs_alone(shop: Shop) -> None:
+    shop.host.start(3)
+    running = shop.put_gated(2)
+    shop.gate.arrived()
+    shop.gate.arrived()
+    alone = shop.put("true", needs={"slots": 3})
+    behind = [shop.put("true") for _ in range(3)]
+    shop.gate.open()
+    first = shop.next_settled()[0]
+    shop.gate.open()
+    assert {first, shop.next_settled()[0]} == set(running)
+    assert shop.next_settled() == (alone, COMPLETED)
+    assert {shop.next_settled()[0] for _ in range(3)} == set(behind)
+
+
+def test_a_worker_stops_beside_a_job_of_two_slots(shop: Shop) -> None:
+    job_id = shop.put(shop.gate.command, needs={"slots": 2})
+    shop.host.start(2)
+    shop.gate.arrived()
+    assert shop.host.stop(1) == []
+    eventually(lambda: shop.row().workers == 1)
+    small = shop.put("true")
+    assert shop.host.queue.waiting() == (0, 0)
+    shop.gate.open()
+    assert shop.next_settled() == (job_id, COMPLETED)
+    assert shop.next_settled() == (small, COMPLETED)
+
+
+@pytest.mark.parametrize("needs", [{"gpu": 1}, {"slots": 2}, {"gpu": 2, "slots": 2}])
+def test_a_job_that_is_retried_needs_it_every_time(shop: Shop, needs: dict[str, int]) -> None:
+    shop.put("exit 1", needs=needs, policy={"max-retries": "4"})
+    shop.host.start(2, (), parse_resources(["gpu=2"]))
+    assert [shop.next_settled()[1] for _ in range(5)] == ["failed"] * 4 + ["dead"]
+    assert shop.host.queue.resources()[0] == {"gpu": 2}
+
+
+def test_many_jobs_of_many_sizes_all_run_and_never_too_many(shop: Shop) -> None:
+    line = (
+        'n=$(ls | grep -c "^gpu-"); for i in $(echo $QUEUECTL_GPU | tr , " ");'
+        " do mkdir gpu-$i || exit 1; done; rmdir $(for i in $(echo $QUEUECTL_GPU | tr , ' ');"
+        " do echo gpu-$i; done)"
+    )
+    ids = [
+        shop.put(line, needs={"gpu": 1 + n % 3, "slots": 1 + n % 2}, policy={"max-retries": "0"})
+        for n in range(60)
+    ]
+    shop.host.start(4, (), parse_resources(["gpu=4"]))
+    shop.host.start(2, ("default",))
+    assert {shop.next_settled() for _ in ids} == {(job_id, COMPLETED) for job_id in ids}
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError()], ids=type)

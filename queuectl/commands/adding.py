@@ -1,0 +1,166 @@
+"""What every command needs that adds many jobs: adding in pieces, counting, telling."""
+
+from __future__ import annotations
+
+from queuectl.commands.result import Result, Stream, Text, plural
+from queuectl.store.base import Existing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from queuectl.commands.context import Context
+    from queuectl.errors import QueuectlError
+    from queuectl.job import Job, NewJob
+    from queuectl.store.base import Store
+
+#: jobs given to the store at once
+PIECE = 5000
+_PROBLEMS_SHOWN = 20
+_SPANS_SHOWN = 10
+
+
+class Tally:
+    """What has come of the jobs so far."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        #: that were there already, by their unique keys
+        self.existing = 0
+        #: (first, last) of consecutive ids
+        self.ranges: list[tuple[int, int]] = []
+        self.problems: list[str] = []
+        self.bad = 0
+        self.first_error = 0
+
+    def added(self, ids: Sequence[int]) -> None:
+        """Count what `add` returned."""
+        if Existing in map(type, ids):
+            new = [job_id for job_id in ids if type(job_id) is not Existing]
+            self.existing += len(ids) - len(new)
+            ids = new
+        if not ids:
+            return
+        self.jobs += len(ids)
+        if ids[-1] - ids[0] == len(ids) - 1:
+            self._extend(ids[0], ids[-1])
+        else:
+            # somebody else was given some in between
+            for job_id in ids:
+                self._extend(job_id, job_id)
+
+    def _extend(self, first: int, last: int) -> None:
+        if self.ranges and self.ranges[-1][1] + 1 == first:
+            self.ranges[-1] = (self.ranges[-1][0], last)
+        else:
+            self.ranges.append((first, last))
+
+    def problem(self, number: int, error: QueuectlError) -> None:
+        """Note what is wrong with a line."""
+        self.bad += 1
+        self.first_error = self.first_error or error.exit_status
+        if self.bad <= _PROBLEMS_SHOWN:
+            self.problems.append(f"line {number}: {error}")
+
+    def ids(self) -> Iterator[int]:
+        """Yield the id of each new job."""
+        for first, last in self.ranges:
+            yield from range(first, last + 1)
+
+    @property
+    def spans(self) -> list[str]:
+        """The ids of new jobs as ranges: `5-9`."""
+        return [f"{first}-{last}" if last > first else str(first) for first, last in self.ranges]
+
+    @property
+    def data(self) -> dict[str, object]:
+        """What --json says."""
+        data: dict[str, object] = {"enqueued": self.jobs, "ids": self.spans}
+        if self.existing:
+            data["existing"] = self.existing
+        return data
+
+    @property
+    def in_words(self) -> str:
+        """The new jobs in a few words: `jobs 5-9`, `job 3`."""
+        if not self.jobs:
+            return "no jobs"
+        shown = ", ".join(self.spans[:_SPANS_SHOWN]) + (
+            ", …" if len(self.ranges) > _SPANS_SHOWN else ""
+        )
+        return f"{'job' if self.jobs == 1 else 'jobs'} {shown}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What there is to say beside that."""
+        if not self.existing:
+            return ()
+        are = (
+            "is the same as one that is" if self.existing == 1 else "are the same as some that are"
+        )
+        return (f"{plural(self.existing, 'job')} {are} not finished: not enqueued",)
+
+    def quiet(self) -> Result:
+        """Return the ids of new jobs and nothing else, a line each."""
+        lines = "\n".join(map(str, self.ids()))
+        return Result(self.data, (Text(lines),) if lines else ())
+
+
+def add_in_pieces(ctx: Context, jobs: Iterable[NewJob], total: int) -> Tally:
+    """Add jobs that are made as they are needed, all or none, telling how far it is."""
+    from itertools import islice
+
+    def change(store: Store) -> Tally:
+        tally = Tally()
+        rest = iter(jobs)
+        with store.transaction():
+            while piece := list(islice(rest, PIECE)):
+                tally.added(store.add(piece))
+                if ctx.progress is not None:
+                    ctx.progress(tally.jobs + tally.existing, total)
+        return tally
+
+    tally = ctx.write(change)
+    if tally.ranges:
+        ctx.last_id = tally.ranges[-1][1]
+    return tally
+
+
+def dry_run(ctx: Context, jobs: Iterable[NewJob]) -> Result:
+    """Return the command of each job, a line each; nothing is enqueued."""
+    if ctx.screen.terminal:
+        jobs = list(jobs)
+    data = (
+        {
+            "command": new.command,
+            "args": None if new.args is None else list(new.args),
+            "shell": _in_shell(new),
+        }
+        for new in jobs
+    )
+    return Result(data, (exact_lines(ctx, (command_of(new) for new in jobs)),))
+
+
+def _in_shell(job: NewJob | Job) -> bool:
+    return job.shell if job.shell is not None else not job.args
+
+
+def command_of(job: NewJob | Job) -> str:
+    """Return a job's command as one line that a shell reads as it is run."""
+    if _in_shell(job) and not job.args:
+        return job.command
+    import shlex
+
+    words = (job.command, *(job.args or ()))
+    if _in_shell(job):
+        # what follows the line is $1, $2 … in it
+        shell = job.policy.get("shell", "/bin/sh")
+        words = (shell, "-c", job.command, shell, *words[1:])
+    return shlex.join(words)
+
+
+def exact_lines(ctx: Context, lines: Iterable[str]) -> Stream | Text:
+    """Return lines byte for byte for programs; for people with control characters written out."""
+    if ctx.screen.terminal:
+        return Text("\n".join(lines))
+    return Stream((1, line.encode("utf-8", "surrogateescape") + b"\n") for line in lines)

@@ -1,0 +1,161 @@
+"""Arrays: `enqueue --array 0-99%10`, and what has become of one.
+
+The jobs of an array are alike but for a number, which each finds in QUEUECTL_INDEX.
+"""
+
+from __future__ import annotations
+
+from queuectl.commands.jobs import no_workers, one_job, understood
+from queuectl.commands.result import Result, Text, plural
+from queuectl.errors import BadValue, NotFound, UsageError
+from queuectl.job import DEAD, FAILED, PROCESSING, STATES, Array, NewJob
+from queuectl.record import Record
+from queuectl.selection import parse_range
+from queuectl.store.base import Filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from queuectl.commands.context import Context
+    from queuectl.store.base import Store
+    from queuectl.table import Args
+
+#: jobs of one array at the most: they are added in one go
+MOST = 100_000
+_LARGEST = 2**31 - 1
+#: jobs of an array that `status` shows
+_ROWS = 50
+_EXPECTED = "indices such as 0-99, 1,3,7-9, 0-20:5 or 0-99%10 (at most 10 at once)"
+_ARRAY = NewJob._fields.index("array")
+_UNIQUE = NewJob._fields.index("unique")
+
+
+class Indices(Record):
+    """What --array says."""
+
+    numbers: tuple[int, ...]
+    #: jobs that may run at once; None is no limit
+    limit: int | None
+
+
+def parse_array(text: str) -> Indices:
+    """Return the indices of `0-99`, `1,3,7-9` or `0-20:5`, and the limit behind a `%`.
+
+    Raises BadValue, also for an index that is there twice and for more than MOST.
+    """
+    bad = BadValue(what="--array", value=text, expected=_EXPECTED)
+    listed, percent, most = text.replace(" ", "").partition("%")
+    limit = int(most) if percent and most.isascii() and most.isdigit() and len(most) < 10 else None
+    if percent and not limit:
+        raise bad
+    numbers: dict[int, None] = {}
+    for piece in listed.split(","):
+        for number in _range(piece, bad):
+            if number in numbers:
+                raise UsageError(f"--array {text}: the index {number} is there twice")
+            numbers[number] = None
+            if len(numbers) > MOST:
+                raise UsageError(f"--array {text}: an array has at most {MOST:,} jobs")
+    return Indices(tuple(numbers), limit)
+
+
+def _range(piece: str, bad: BadValue) -> range:
+    span, colon, step = piece.partition(":")
+    ends = parse_range(span)
+    if ends is None or ends[1] is None or ends[1] > _LARGEST:
+        raise bad
+    if colon and ("-" not in span or not (step.isascii() and step.isdigit()) or not int(step[:9])):
+        raise bad
+    return range(ends[0], ends[1] + 1, int(step[:9]) if colon else 1)
+
+
+def enqueue_many(ctx: Context, args: Args) -> Result:
+    """Run `enqueue --array`."""
+    indices = parse_array(args.array)
+    if args.name is not None:
+        raise UsageError("enqueue: --name is for one job; an array has the id of its first job")
+    new = one_job(ctx, args)
+    if new.name is not None:
+        raise UsageError("enqueue: a name is for one job; an array has the id of its first job")
+    if args.dry_run:
+        from queuectl.commands.adding import dry_run
+
+        return dry_run(ctx, (new,) * len(indices.numbers))
+    from queuectl.commands.adding import Tally
+
+    jobs = list(_jobs(new, indices))
+    tally = Tally()
+    tally.added(ctx.write(lambda store: store.add(jobs)))
+    if tally.ranges:
+        ctx.last_id = tally.ranges[-1][1]
+    array = tally.ranges[0][0] if tally.ranges else None
+    data = {"array": array, "limit": indices.limit, "queue": new.queue, **tally.data}
+    if args.quiet:
+        return tally.quiet()._replace(data=data)
+    if array is None:
+        return Result(data, (Text("nothing enqueued"),), tally.remarks)
+    most = f", at most {indices.limit} at once" if indices.limit else ""
+    text = f"array {array}: {tally.in_words}{most}: {understood(ctx, new, _waits(ctx, new, array))}"
+    notes = [*tally.remarks, *_remarks(ctx, new), *no_workers(ctx, new.queue)]
+    return Result(data, (Text(text),), notes)
+
+
+def _jobs(new: NewJob, indices: Indices) -> Iterator[NewJob]:
+    fields: list[object] = list(new)
+    key = new.unique
+    for index in indices.numbers:
+        fields[_ARRAY] = Array("array", index, indices.limit)
+        if key is not None:
+            # the second array of the same key finds all its jobs there
+            fields[_UNIQUE] = f"{key}[{index}]"
+        yield NewJob._make(fields)
+
+
+def _remarks(ctx: Context, new: NewJob) -> Iterator[str]:
+    from queuectl.commands.hints import remarks
+
+    yield from remarks(new, ctx.environ, ctx.memo)
+    in_shell = new.shell if new.shell is not None else not new.args
+    if not in_shell and any("$QUEUECTL" in word for word in new.args or ()):
+        yield "no shell runs it, so $QUEUECTL_INDEX stays as it is: put the command in one word"
+
+
+def _waits(ctx: Context, new: NewJob, job_id: int) -> str:
+    if not new.after:
+        return ""
+    from queuectl.commands.demands import waits_for
+
+    return waits_for(ctx.store, job_id)
+
+
+def status_of(ctx: Context, args: Args) -> Result:
+    """Run `status --array ID`: how far it is, and its jobs that are not well or run."""
+    if args.which:
+        raise UsageError("status: --array ID or jobs, not both")
+    from queuectl.commands import reasons, views
+    from queuectl.commands.result import Table
+
+    text, data = summary(ctx.store, args.array)
+    blocks: list[Text | Table] = [Text(text)]
+    where = Filter(states=(PROCESSING, FAILED, DEAD), array=args.array)
+    jobs = list(ctx.store.jobs(where, limit=_ROWS))
+    if jobs:
+        around = reasons.surroundings(ctx.store)
+        cells = [views.job_cells(job, around) for job in jobs]
+        blocks.append(Table(views.JOB_COLUMNS, cells, "Running, failed or dead"))
+    return Result({**data, "jobs": [views.job_data(job) for job in jobs]}, blocks)
+
+
+def summary(store: Store, array: int) -> tuple[str, dict[str, object]]:
+    """Return how far an array is, in words and for machines. Raises NotFound."""
+    counts = {
+        state: number for state in STATES
+        if (number := store.count(Filter(states=(state,), array=array)))
+    }  # fmt: skip
+    total = sum(counts.values())
+    if not total:
+        raise NotFound(f"no array {array}: `list` shows jobs, and an array has the id of its first")
+    parts = ", ".join(f"{number} {state}" for state, number in counts.items())
+    data = {"array": array, "total": total, "counts": counts}
+    return f"array {array}: {plural(total, 'job')}, {parts}", data

@@ -1,0 +1,338 @@
+"""`batch COMMAND ::: FILES`: each file is a job's standard input, its output becomes a file beside it.
+
+The jobs are in the queue `batch`, from which only a `batch` takes. What one leaves behind that is
+killed, the next one finishes, results included.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import time
+
+from queuectl.commands.context import ONE_SHOT
+from queuectl.commands.drafts import Maker
+from queuectl.commands.result import Result, Stream, Text, plural
+from queuectl.commands.results import key_of, path_of, remove_drafts, sync_directory, write_result
+from queuectl.errors import EXIT_INTERRUPTED, EXIT_WAIT_FAILED, QueuectlError, UsageError
+from queuectl.job import COMPLETED, FINAL, STATES
+from queuectl.record import Record
+from queuectl.store.base import Filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from queuectl.commands.context import Context
+    from queuectl.job import Job, NewJob
+    from queuectl.store.base import Settled, Settlement, Store
+    from queuectl.table import Args, Tail
+    from queuectl.worker import WorkerHost
+
+QUEUE = "batch"
+SUFFIX = ".result"
+#: seconds between looks at jobs that others may have run or removed
+_LOOK = 1.0
+_GROUP = 1000
+_SHOWN = 20
+
+
+class _File(Record):
+    """A file and where its result belongs; absolute paths."""
+
+    path: str
+    result: str
+
+
+def batch(ctx: Context, args: Args) -> Result:
+    """Run `batch`: exit status 0 when every file has its result, 4 when one has not."""
+    if ctx.mode != ONE_SHOT:
+        raise UsageError("batch is for the command line: queuectl batch COMMAND ::: FILES")
+    suffix: str = SUFFIX if args.suffix is None else args.suffix
+    if not suffix or "/" in suffix or "\0" in suffix:
+        raise UsageError(f"batch: --suffix {suffix!r}: results would not stand beside their files")
+    like, names = _asked(ctx, args)
+    tally = _Tally(args.force)
+    files = list(tally.chosen(ctx, names, suffix))
+    run = _Run(ctx, tally, like, files, args.jobs or os.cpu_count() or 1)
+    with_bar = ctx.screen.terminal and not args.json
+    return Result(blocks=(Stream(run.shown(with_bar=with_bar), live=True),), then=run.finish)
+
+
+def _asked(ctx: Context, args: Args) -> tuple[NewJob, Sequence[str]]:
+    """Return a job like each of them, and the files. Raises UsageError."""
+    from queuectl.commands import GRAMMAR
+    from queuectl.commands.patterned import pattern_of, values_of
+
+    tail: Tail = args.command_line
+    pattern = pattern_of(tail) if tail else None
+    if pattern is None:
+        raise UsageError("batch: which files? for example: batch 'wc -l' ::: *.txt")
+    if len(pattern.sources) > 1:
+        raise UsageError("batch: one ::: is enough: each file is a job")
+    invocation = GRAMMAR.parse_line("enqueue -- true")
+    assert invocation is not None  # noqa: S101 (it is a command)
+    flags = invocation.args
+    flags.max_retries, flags.timeout = args.max_retries, args.timeout
+    flags.output_limit, flags.output_full = args.output_limit, "fail"
+    maker = Maker(ctx, flags)
+    command = pattern.command
+    words = (command.strip(),) if isinstance(command, str) else command
+    if not words or not words[0]:
+        raise UsageError("batch: run what? for example: batch 'wc -l' ::: *.txt")
+    like = maker.from_line(words[0], verbatim=True) if len(words) == 1 else maker.from_words(words)
+    names = [name for values, _ in values_of(ctx, pattern.sources[0]) for name in values]
+    return like._replace(queue=QUEUE), names
+
+
+class _Tally:
+    """What has come of the files."""
+
+    def __init__(self, force: bool) -> None:
+        self._force = force
+        self.total = 0
+        self.done = 0
+        #: with a result from an earlier time
+        self.before = 0
+        #: name and why it has no result
+        self.failed: list[tuple[str, str]] = []
+
+    def chosen(self, ctx: Context, names: Sequence[str], suffix: str) -> Iterator[_File]:
+        """Yield the files that want a result; each once."""
+        seen = set()
+        paths = [os.path.join(ctx.cwd, name) for name in names]
+        for name, path in zip(names, paths, strict=True):
+            if path in seen or (path.endswith(suffix) and os.path.exists(path[: -len(suffix)])):
+                # a result of an earlier time is no file to work on
+                continue
+            seen.add(path)
+            self.total += 1
+            try:
+                wanted = self._is_wanted(path, path + suffix)
+            except (OSError, ValueError) as error:
+                self.failed.append((name, getattr(error, "strerror", None) or str(error)))
+                continue
+            if wanted:
+                yield _File(path, path + suffix)
+            else:
+                self.before += 1
+
+    def _is_wanted(self, path: str, result: str) -> bool:
+        """Whether a file has no result yet, or one that is older. Raises OSError."""
+        # it must be there, be no directory, and readable
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        if os.path.isdir(path):
+            raise IsADirectoryError(21, "Is a directory")
+        try:
+            made = os.stat(result).st_mtime_ns
+        except FileNotFoundError:
+            return True
+        return self._force or made < os.stat(path).st_mtime_ns
+
+
+class _Run:
+    """The jobs of one batch, from their beginning to their end. The main thread's."""
+
+    def __init__(
+        self, ctx: Context, tally: _Tally, like: NewJob, files: Sequence[_File], workers: int
+    ) -> None:
+        self._ctx = ctx
+        self._tally = tally
+        self._like = like
+        self._files = files
+        self._workers = workers
+        #: jobs that are to come to an end, with what they are for
+        self._open: dict[int, _File] = {}
+        #: ids of jobs that this process's workers have settled
+        self._settled: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._directories: set[str] = set()
+        self._signals = 0
+        self._looked = 0.0
+        self._lines = self._work()
+
+    # ---- what is shown ------------------------------------------------------------------------
+
+    def shown(self, *, with_bar: bool) -> Iterator[tuple[int, bytes]]:
+        """Yield a line for each file that could not be done, and below them how far it has come."""
+        from queuectl.commands.waiting import bar_of
+
+        began, before = time.monotonic(), ""
+        for line in self._lines:
+            if line:
+                # names of files may hold anything: no escape sequences to a terminal
+                text = "".join(char if char.isprintable() else "?" for char in line)
+                yield 2, (b"\r\x1b[K" if before else b"") + f"{text}\n".encode()
+                before = ""
+            if with_bar:
+                bar = bar_of(len(self._files), len(self._open), time.monotonic() - began)
+                if bar != before:
+                    before = bar
+                    yield 2, f"\r\x1b[K{bar}".encode()
+        if with_bar:
+            yield 2, b"\r\x1b[K"
+
+    def finish(self) -> Result:
+        """Return how it ended, going to its end first if nobody read the lines."""
+        for _ in self._lines:
+            pass
+        tally = self._tally
+        left = len(self._open)
+        parts = [f"{tally.done + tally.before} of {plural(tally.total, 'file')} done"]
+        if tally.before:
+            parts.append(f"{tally.before} of them before")
+        if tally.failed:
+            parts.append(f"{len(tally.failed)} failed")
+        if left:
+            parts.append(f"{left} not begun: run it again to go on")
+        data = {
+            "files": tally.total, "done": tally.done, "done_before": tally.before, "left": left,
+            "failed": [{"file": name, "reason": why} for name, why in tally.failed],
+        }  # fmt: skip
+        code = EXIT_INTERRUPTED if self._signals else EXIT_WAIT_FAILED if tally.failed else 0
+        return Result(data, (Text("; ".join(parts)),), exit_code=code)
+
+    # ---- the work -----------------------------------------------------------------------------
+
+    def _work(self) -> Iterator[str]:
+        """Do all of it; yield a line when there is something to say, an empty one now and then."""
+        for name, why in self._tally.failed:
+            yield f"{name}: {why}"
+        if not self._files:
+            return
+        host = self._begin()
+        try:
+            for _ in self._enqueue():
+                yield from self._collect(0)
+            while self._open and not self._signals:
+                yield from self._collect(_LOOK)
+            if self._signals:
+                yield from self._interrupted(host)
+            host.stop()
+            while not host.join(0.2) and self._signals < 2:
+                yield from self._collect(0)
+            yield from self._collect(0)
+            for directory in self._directories:
+                sync_directory(directory)
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _begin(self) -> WorkerHost:
+        for directory in {os.path.dirname(file.result) for file in self._files}:
+            remove_drafts(directory)
+        host = self._ctx.host()
+        host.on_settled = self._hear
+        self._ctx.write(lambda store: store.create_queue(QUEUE, pull=True))
+        host.start(min(self._workers, len(self._files)), (QUEUE,))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._heed)
+        return host
+
+    def _heed(self, *_: object) -> None:
+        self._signals += 1
+
+    def _hear(self, settlement: Settlement, settled: Settled) -> None:
+        """Hear on the pump's thread how an attempt ended."""
+        if settled.state in FINAL:
+            self._settled.put(settlement.job_id)
+
+    def _enqueue(self) -> Iterator[None]:
+        """Enqueue a job for each file, a thousand in a transaction."""
+        for first in range(0, len(self._files), _GROUP):
+            if self._signals:
+                return
+            some = self._files[first : first + _GROUP]
+            jobs = [
+                self._like._replace(
+                    stdin_path=file.path, message=file.path, unique=key_of(file.result)
+                )
+                for file in some
+            ]
+            ids = self._ctx.write(_adding(jobs))
+            self._open.update((int(job_id), file) for job_id, file in zip(ids, some, strict=True))
+            yield
+
+    def _collect(self, patience: float) -> Iterator[str]:
+        """Take care of the jobs that have ended; wait for one if there is none."""
+        try:
+            job_id = self._settled.get(timeout=patience) if patience else self._settled.get_nowait()
+            while True:
+                yield self._ended(self._ctx.store.get(job_id), job_id)
+                job_id = self._settled.get_nowait()
+        except queue.Empty:
+            pass
+        if self._open and time.monotonic() - self._looked > _LOOK:
+            yield from self._look()
+
+    def _look(self) -> Iterator[str]:
+        """Find jobs that have ended without this process: run by another one, cancelled, removed."""
+        ids = sorted(self._open)
+        where = Filter(states=STATES, queues=(QUEUE,), ranges=((ids[0], ids[-1]),))
+        there = set()
+        for job in self._ctx.store.jobs(where):
+            there.add(job.id)
+            if job.is_final and job.id in self._open:
+                yield self._ended(job, job.id)
+        for job_id in ids:
+            if job_id not in there and job_id in self._open:
+                job = self._ctx.store.get(job_id)  # type: ignore[assignment]
+                if job is None or job.is_final:
+                    yield self._ended(job, job_id)
+        self._looked = time.monotonic()
+
+    def _ended(self, job: Job | None, job_id: int) -> str:
+        """Write the result of a job; return what there is to say."""
+        file = self._open.get(job_id)
+        if job is not None and not job.is_final:
+            # run again by somebody
+            return ""
+        self._open.pop(job_id, None)
+        path = file.result if file is not None else path_of(None if job is None else job.unique)
+        if job is None or path is None:
+            return self._failed(file, "removed") if file is not None else ""
+        if job.state != COMPLETED:
+            return self._failed(file, f"job {job_id} {job.state}: {job.reason or job.state}")
+        try:
+            write_result(self._ctx.store, job_id, path)
+        except (QueuectlError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            return self._failed(file, f"{os.path.basename(path)}: {why}")
+        self._directories.add(os.path.dirname(path))
+        if file is not None:
+            self._tally.done += 1
+        return ""
+
+    def _failed(self, file: _File | None, why: str) -> str:
+        if file is None:
+            # another batch's
+            return ""
+        name = os.path.relpath(file.path, self._ctx.cwd)
+        self._tally.failed.append((name, why))
+        return f"{name}: {why}" if len(self._tally.failed) <= _SHOWN else ""
+
+    def _interrupted(self, host: WorkerHost) -> Iterator[str]:
+        """Take back what has not begun; finish what runs, or at a second signal end it."""
+        host.stop()
+        running = {running.claim.job_id for running in host.running()}
+        waiting = [job_id for job_id in self._open if job_id not in running]
+        self._ctx.write(lambda store: store.cancel(waiting))
+        if running & set(self._open):
+            yield f"finishing {plural(len(running), 'job')}; once more to end them"
+        while not host.join(0.1):
+            yield from self._collect(0)
+            if self._signals > 1:
+                host.stop(now=True)
+                host.join()
+                self._ctx.write(lambda store: store.cancel(list(running)))
+        # behind what the workers have reported: what has ended is done, the rest is for next time
+        self._ctx.write(lambda store: store.now())
+        if self._open:
+            yield from self._look()
+
+
+def _adding(jobs: Sequence[NewJob]) -> Callable[[Store], list[int]]:
+    def add(store: Store) -> list[int]:
+        return store.add(jobs)
+
+    return add

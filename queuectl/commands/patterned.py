@@ -1,0 +1,156 @@
+"""`enqueue … ::: …`: a job for each argument, or each combination of arguments."""
+
+from __future__ import annotations
+
+from queuectl import patterns
+from queuectl.commands.adding import add_in_pieces, dry_run
+from queuectl.commands.drafts import Maker, directory
+from queuectl.commands.expanding import expand
+from queuectl.commands.jobs import no_workers, with_remarks
+from queuectl.commands.result import Result, Text
+from queuectl.errors import Refused, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from queuectl.commands.context import Context
+    from queuectl.job import NewJob
+    from queuectl.patterns import Pattern, Source
+    from queuectl.table import Args, Tail
+
+#: jobs of one pattern at the most: a slip with several ::: makes millions
+MOST = 10_000_000
+
+
+def pattern_of(tail: Tail) -> Pattern | None:
+    """Return the pattern that a tail is, None for any other. Raises UsageError."""
+    if tail.words is not None:
+        pattern = patterns.split_words(tail.words)
+        first = tail.words[0]
+        if pattern and first.startswith("{") and not patterns.begins_with_replacement(first):
+            raise UsageError("enqueue: a job as JSON takes no :::")
+        return pattern
+    text = tail.text or ""
+    if text.startswith("{") and not patterns.begins_with_replacement(text):
+        # JSON
+        return None
+    return patterns.split_line(text)
+
+
+def enqueue_many(ctx: Context, args: Args) -> Result:
+    """Enqueue the job of every combination, all of them or none."""
+    if args.name is not None:
+        raise UsageError("enqueue: --name is for one job, and ::: makes many")
+    if args.array is not None:
+        raise UsageError("enqueue: --array and ::: exclude each other")
+    if args.keep_going:
+        raise UsageError("enqueue: --keep-going is for many lines: enqueue --from FILE")
+    pattern = pattern_of(args.job)
+    assert pattern is not None  # noqa: S101 (queuectl.commands.jobs has asked)
+    maker = Maker(ctx, args)
+    if not isinstance(pattern.command, str) and "shell" in maker.flags:
+        raise UsageError("enqueue: --shell takes a command line: put it in quotes, as one word")
+    sources = [found for source in pattern.sources for found in values_of(ctx, source)]
+    total, arguments = patterns.combinations(sources)
+    if not total:
+        raise Refused("there are no arguments behind :::")
+    if total > MOST:
+        raise UsageError(f"that would be {total:,} jobs: more than {MOST:,} at once")
+    jobs = _jobs(maker, pattern, len(sources), arguments)
+    if args.dry_run:
+        return dry_run(ctx, list(jobs))
+    seen: list[NewJob] = []
+    tally = add_in_pieces(ctx, _remembering_first(jobs, seen), total)
+    if args.quiet:
+        return tally.quiet()
+    if not tally.jobs:
+        return Result(tally.data, (Text("nothing enqueued"),), tally.remarks)
+    text = f"{tally.in_words} enqueued: {with_remarks(ctx, _shown(pattern), seen[0])}"
+    return Result(tally.data, (Text(text),), (*tally.remarks, *_remarks(ctx, seen[0])))
+
+
+def _remembering_first(jobs: Iterator[NewJob], seen: list[NewJob]) -> Iterator[NewJob]:
+    for job in jobs:
+        if not seen:
+            seen.append(job)
+        yield job
+
+
+def _remarks(ctx: Context, new: NewJob) -> Iterator[str]:
+    from queuectl.commands.hints import remarks
+
+    yield from remarks(new, ctx.environ, ctx.memo)
+    yield from no_workers(ctx, new.queue)
+
+
+def _shown(pattern: Pattern) -> str:
+    if isinstance(pattern.command, str):
+        return pattern.command or "{}"
+    import shlex
+
+    # a shell would have to be told that braces are meant, a reader need not
+    return " ".join(
+        word if patterns.begins_with_replacement(word) else shlex.quote(word)
+        for word in pattern.command
+    )
+
+
+def _jobs(
+    maker: Maker, pattern: Pattern, sources: int, arguments: Iterator[tuple[str, ...]]
+) -> Iterator[NewJob]:
+    """Return the job of each combination, made when it is asked for. Raises UsageError at once."""
+    command = pattern.command
+    if isinstance(command, str) and not maker.no_shell:
+        line = patterns.Line(command, sources)
+        return (
+            maker.from_line(line.fill(number, one), verbatim=True)
+            for number, one in enumerate(arguments, 1)
+        )
+    words = patterns.Words(_split(command) if isinstance(command, str) else command, sources)
+    return (maker.from_words(words.fill(number, one)) for number, one in enumerate(arguments, 1))
+
+
+def _split(line: str) -> list[str]:
+    import shlex
+
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"enqueue --no-shell: {error}") from None
+
+
+# ---- arguments ----------------------------------------------------------------------------------
+
+
+def values_of(ctx: Context, source: Source) -> Iterator[tuple[Sequence[str], bool]]:
+    """Yield the arguments of a source, and whether it is linked; each file is a source of its own."""
+    words: list[str] = []
+    for argument in source.arguments:
+        # a shell in front has expanded it already
+        words += (argument.text,) if argument.raw is None else expand(argument.raw, ctx.cwd)
+    if source.of_files:
+        for path in words:
+            yield _lines(ctx, path), source.linked
+    else:
+        yield words, source.linked
+
+
+def _lines(ctx: Context, path: str) -> Sequence[str]:
+    """Return the lines of a file, `-` being standard input. Raises UsageError."""
+    if path == "-":
+        from queuectl.commands.bulk import open_source
+
+        with open_source(ctx, path, "enqueue … ::::") as source:
+            data: bytes = source.read()
+    else:
+        try:
+            with open(directory(ctx, path), "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise UsageError(f":::: {path}: {error.strerror}") from None
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    if not lines[-1]:
+        # what ends with a newline has no line behind it
+        lines.pop()
+    return lines

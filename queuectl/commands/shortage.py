@@ -1,0 +1,76 @@
+"""What keeps a job waiting that needs more of a host than one worker: nobody has it, or others have it now."""
+
+from __future__ import annotations
+
+from queuectl.commands.reasons import NAMED, Reason, named
+from queuectl.resources import SLOTS, describe, format_amount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from queuectl.commands.reasons import Facts
+    from queuectl.job import Job
+    from queuectl.store.base import HostInfo
+
+
+def shortage(job: Job, hosts: Sequence[HostInfo], facts: Facts | None) -> Iterator[Reason]:
+    """Yield at most one reason: of the hosts that take from its queue none could, or can now."""
+    able = [host for host in hosts if _has(_total(host), job.needs)]
+    if not able:
+        yield _nobody_has(job, hosts)
+        return
+    running = facts.running() if facts is not None else []
+    taken = {host.id: [other for other in running if other.host == host.id] for host in able}
+    if any(_has(_free(host, taken[host.id]), job.needs) for host in able):
+        return
+    lacking = {
+        name: amount for host in able
+        for name, amount in job.needs.items() if _free(host, taken[host.id]).get(name, 0) < amount
+    }  # fmt: skip
+    holders = [
+        other.id for others in taken.values() for other in others
+        if any(_used(other, name) for name in lacking)
+    ]  # fmt: skip
+    what = describe(lacking) or f"{SLOTS} {lacking.get(SLOTS, 1)}"
+    by = f" by {named(sorted(holders)[:NAMED], len(holders))}" if holders else ""
+    yield Reason("needs-taken", f"waits for {what}", f"waits for {what}, taken now{by}",
+                 "it starts when enough of that is free")  # fmt: skip
+
+
+def _nobody_has(job: Job, hosts: Sequence[HostInfo]) -> Reason:
+    totals = [_total(host) for host in hosts]
+    name = max(
+        job.needs,
+        key=lambda name: not any(_has(total, {name: job.needs[name]}) for total in totals),
+    )
+    amount = format_amount(job.needs[name])
+    most = max((total.get(name, 0) for total in totals), default=0)
+    have = f"at most {format_amount(most)}" if most else "none"
+    if name == SLOTS:
+        return Reason("needs", f"no host with {amount} workers",
+                      f"needs {amount} workers of one host, and the hosts that take from queue {job.queue} have {have}",
+                      f"`worker start {amount}` starts them")  # fmt: skip
+    return Reason("needs", f"no host has {name} {amount}",
+                  f"needs {name} {amount}, of which the hosts that take from queue {job.queue} have {have} each"
+                  if most else f"needs {name} {amount}, of which no host that takes from queue {job.queue} has any",
+                  f"`worker start --resource {name}={amount}` starts one that has")  # fmt: skip
+
+
+def _has(amounts: Mapping[str, int], needs: Mapping[str, int]) -> bool:
+    return all(amounts.get(name, 0) >= amount for name, amount in needs.items())
+
+
+def _total(host: HostInfo) -> dict[str, int]:
+    return {**host.resources, SLOTS: host.workers}
+
+
+def _free(host: HostInfo, running: Sequence[Job]) -> dict[str, int]:
+    return {
+        name: total - sum(_used(other, name) for other in running)
+        for name, total in _total(host).items()
+    }
+
+
+def _used(job: Job, name: str) -> int:
+    return job.needs.get(name, 1 if name == SLOTS else 0)

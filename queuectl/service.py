@@ -1,0 +1,296 @@
+"""A service: a host without a terminal, its ways in, and the signals it heeds.
+
+SIGTERM and SIGINT drain: nothing new is taken, what runs is finished; once more and it is handed
+back instead. SIGQUIT hands it back at once. SIGHUP reads tokens, certificates and limits again.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+
+from queuectl.commands.result import Result, plural, say
+from queuectl.errors import QueuectlError, UsageError
+from queuectl.handover import go_headless, link
+from queuectl.intake.log import ERROR, INFO, WARNING, ServiceLog
+from queuectl.intake.systemd import Notifier
+from queuectl.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from queuectl.commands.context import Context
+    from queuectl.store.base import Settled, Settlement
+
+    class Intake(Protocol):
+        """A way in."""
+
+        kind: str
+
+        @property
+        def where(self) -> str:
+            """What it listens to."""
+
+        @property
+        def alive(self) -> bool:
+            """Whether it works."""
+
+        def start(self) -> None:
+            """Begin to serve."""
+
+        def stop(self, timeout: float = ...) -> object:
+            """Close everything."""
+
+        def reload(self) -> None:
+            """Read again what may have changed."""
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+#: what the thread that waits for the workers writes among the numbers of signals
+_ENDED = 0
+#: seconds between looks whether every way in is alive
+_LOOK = 10.0
+#: jobs that are named one by one
+_NAMED = 20
+_SHORT = 8
+
+
+class Plan(Record):
+    """What a service is to be."""
+
+    workers: int = 1
+    queues: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    #: where its Unix socket is; None: it has none
+    socket: str | None = None
+    messages: str | None = None
+    spool: str | None = None
+    #: queues whose spool files are read; empty: all that are there
+    spool_queues: tuple[str, ...] = ()
+    http: str | None = None
+    token_file: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    allow_remote: bool = False
+    allow_insecure: bool = False
+    log_format: str = "text"
+
+
+def run_service(ctx: Context, plan: Plan) -> Result:
+    """Start a service in this process; the result goes on until it has ended."""
+    log = ServiceLog(form=plan.log_format, environ=ctx.environ, held=link() is not None)
+    service = Service(ctx, plan, log)
+    try:
+        service.start()
+    except BaseException:
+        service.close()
+        raise
+    return service.introduction()._replace(then=service.stay)
+
+
+class Service:
+    """The host and its ways in. `start`, then `stay`; the main thread only."""
+
+    def __init__(self, ctx: Context, plan: Plan, log: ServiceLog) -> None:
+        self._ctx = ctx
+        self._plan = plan
+        self._log = log
+        self._notifier = Notifier(ctx.environ)
+        self._intakes: list[Intake] = []
+        self._signals = 0
+        self._started = False
+        self._said_dead: set[str] = set()
+        # written to by signal handlers and by the thread that waits: no handler ever takes a lock
+        self._wake, self._bell = os.pipe()
+        os.set_blocking(self._bell, False)
+
+    # ---- the beginning ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open every way in, then start the workers. Raises QueuectlError: nothing is left then."""
+        if self._ctx.store.name == "memory:":
+            raise UsageError("serve: a store in memory is not there for other processes")
+        self._host = host = self._ctx.host()
+        host.on_settled = self._settled
+        for make in self._makers():
+            self._intakes.append(make())
+        for intake in self._intakes:
+            intake.start()
+        if self._plan.workers:
+            self._start_workers()
+        self._take_signals()
+        self._started = True
+
+    def _start_workers(self) -> None:
+        plan = self._plan
+        if plan.resources:
+            from queuectl.resources import parse_resources
+
+            self._host.start(plan.workers, plan.queues, parse_resources(plan.resources))
+        else:
+            self._host.start(plan.workers, plan.queues)
+        threading.Thread(target=self._tell_the_end, name="end-of-workers", daemon=True).start()
+
+    def _makers(self) -> list[Callable[[], Intake]]:
+        """Return what makes each way in that is asked for: the socket first, it may be taken."""
+        plan, host, log, environ = self._plan, self._host, self._log, self._ctx.environ
+        makers: list[Callable[[], Intake]] = []
+        if plan.socket is not None:
+            from queuectl.intake.socket import SocketIntake
+
+            path = plan.socket
+            makers.append(lambda: SocketIntake(host, path, log, environ))
+        if plan.messages is not None:
+            from queuectl.intake.messages import MessageIntake
+
+            where = plan.messages
+            makers.append(
+                lambda: MessageIntake(host, where, log, environ, allow_remote=plan.allow_remote)
+            )
+        if plan.spool is not None:
+            from queuectl.intake.spool import SpoolIntake
+
+            directory = plan.spool
+            makers.append(
+                lambda: SpoolIntake(host, directory, log, environ, only=plan.spool_queues)
+            )
+        if plan.http is not None:
+            from queuectl.intake.web import WebIntake
+
+            bind = plan.http
+            tls = (plan.tls_cert, plan.tls_key) if plan.tls_cert and plan.tls_key else None
+            makers.append(
+                lambda: WebIntake(
+                    host, bind, log, environ,
+                    token_file=plan.token_file, tls=tls, allow_insecure=plan.allow_insecure,
+                )
+            )  # fmt: skip
+        return makers
+
+    def introduction(self) -> Result:
+        """Return what there is to say at the beginning."""
+        host = self._host
+        ways = {intake.kind: intake.where for intake in self._intakes}
+        only = f" for {', '.join(self._plan.queues)}" if self._plan.queues else ""
+        lines = [
+            f"host {host.id[:_SHORT]} (pid {os.getpid()}): {plural(host.workers, 'worker')}{only}"
+        ]
+        lines += [f"{kind}: {where}" for kind, where in ways.items()]
+        self._log(INFO, "; ".join(lines), host=host.id, workers=host.workers, **ways)
+        self._ready()
+        return say("\n".join(lines), {
+            "host": host.id, "pid": os.getpid(), "workers": host.workers,
+            "queues": list(self._plan.queues), **ways,
+        })  # fmt: skip
+
+    def _ready(self) -> None:
+        self._notifier.ready(f"{plural(self._host.workers, 'worker')}")
+
+    def _take_signals(self) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+
+    def _tell_the_end(self) -> None:
+        self._host.join()
+        os.write(self._bell, bytes((_ENDED,)))
+
+    # ---- the middle ---------------------------------------------------------------------------
+
+    def stay(self) -> Result:
+        """Wait for the end, or for a signal."""
+        if link() is not None:
+            go_headless(self._ctx.store.local_directory, self._host.id)
+            self._log.release()
+            self._take_signals()
+        looked = time.monotonic()
+        every = min(_LOOK, self._notifier.every or _LOOK)
+        while True:
+            if select.select([self._wake], [], [], every)[0]:
+                said = os.read(self._wake, 64)
+                if _ENDED in said or (self._heed(said) and not self._host.workers):
+                    return self._end()
+            if time.monotonic() - looked >= every / 2:
+                looked = time.monotonic()
+                self._look()
+
+    def _heed(self, said: bytes) -> bool:
+        """Heed signals; True: there is nothing to wait for any more."""
+        if signal.SIGHUP in said:
+            self._reload()
+        stops = len(said) - said.count(signal.SIGHUP)
+        if not stops:
+            return False
+        self._signals += stops
+        now = self._signals > 1 or signal.SIGQUIT in said
+        self._notifier.stopping("ending jobs" if now else "finishing jobs")
+        if self._signals == stops:
+            self._close_intakes(all_but="socket")
+        ids = sorted(claim.job_id for claim in self._host.stop(now=now))
+        if ids:
+            named = ", ".join(map(str, ids[:_NAMED])) + (", …" if len(ids) > _NAMED else "")
+            jobs = f"{'job' if len(ids) == 1 else 'jobs'} {named}"
+            text = f"ending {jobs}" if now else f"finishing {jobs}; once more to hand back instead"
+            self._log(INFO, text, jobs=ids)
+        return not self._plan.workers
+
+    def _reload(self) -> None:
+        self._notifier.reloading()
+        for intake in self._intakes:
+            try:
+                intake.reload()
+            except QueuectlError as error:
+                self._log(ERROR, f"{intake.kind}: {error}; it goes on as it was")
+        self._log(INFO, "settings were read again")
+        self._ready()
+
+    def _look(self) -> None:
+        """Tell the service manager that all is well, unless it is not."""
+        dead = [intake for intake in self._intakes if not intake.alive]
+        for intake in dead:
+            if intake.kind not in self._said_dead:
+                self._said_dead.add(intake.kind)
+                self._log(ERROR, f"{intake.kind} has ended by itself")
+        if not dead:
+            self._notifier.alive()
+
+    def _settled(self, settlement: Settlement, settled: Settled) -> None:
+        if settled.state is None:
+            return
+        outcome = settlement.outcome
+        self._log(
+            INFO if settled.state in ("completed", "cancelled", "pending") else WARNING,
+            f"job {settlement.job_id} {settled.state} ({outcome.reason})",
+            job=settlement.job_id, state=settled.state, attempt=settlement.run,
+            reason=outcome.reason,
+        )  # fmt: skip
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def _close_intakes(self, all_but: str = "") -> None:
+        """Close the ways in; the socket last, so that one can ask how far it has come."""
+        for intake in reversed(self._intakes):
+            if intake.kind != all_but:
+                intake.stop()
+        self._intakes = [intake for intake in self._intakes if intake.kind == all_but]
+
+    def _end(self) -> Result:
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._notifier.stopping("ending")
+        self.close()
+        return Result()
+
+    def close(self) -> None:
+        """Close what is open, but for the workers' host, which the session closes."""
+        self._close_intakes()
+        if self._started:
+            self._log(INFO, "the service has ended")
+        self._log.close()

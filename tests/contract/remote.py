@@ -1,0 +1,36 @@
+"""Where a store over HTTP is not like the others, and why: these tests are not for it."""
+
+from __future__ import annotations
+
+_GROUPS = "each call is atomic by itself: transaction() groups nothing over HTTP"
+_FILES = "the server keeps output files in its own place, as far as they were shipped there"
+_LEASE = "the server gives every host that registers over HTTP a lease"
+_OWN = "the server tells of every commit, also of one's own: it cannot tell them apart"
+
+#: names of tests
+OTHERWISE = {
+    "test_remove_deletes_the_output": _FILES,
+    "test_prune_deletes_history_and_output": _FILES,
+    "test_output_is_kept_with_its_attempt": _FILES,
+    "test_hooks_are_undone_with_the_settle_that_added_them": _GROUPS,
+    "test_a_group_is_committed_together": _GROUPS,
+    "test_what_raises_is_undone_whole": _GROUPS,
+    "test_claims_that_were_undone_can_be_made_again": _GROUPS,
+    "test_a_settle_that_was_undone_can_be_said_again": _GROUPS,
+    "test_an_inner_group_can_fail_alone": _GROUPS,
+    "test_groups_nest_to_any_depth": _GROUPS,
+    "test_an_inner_claim_that_was_undone_leaves_the_order_right": _GROUPS,
+    "test_a_remove_that_was_undone_leaves_the_output_file": _GROUPS,
+    "test_it_is_undone_with_the_end": _GROUPS,
+    "test_a_note_is_written_with_the_jobs_or_not_at_all": _GROUPS,
+    "test_other_threads_read_only_what_has_been_committed": _GROUPS,
+    "test_changed_does_not_tell_of_reading": _GROUPS,
+    "test_hosts_are_listed_oldest_first_with_all_they_said": _LEASE,
+    "test_a_host_may_write_its_row_again": _LEASE,
+    "test_a_host_is_not_woken_by_its_own_commits": _OWN,
+    "test_a_host_is_not_woken_for_nothing": _OWN,
+    "test_several_hosts_are_woken_alike": _OWN,
+    "test_changed_tells_that_something_was_written": _OWN,
+    "test_every_engine_has_a_listener": _OWN,
+    "test_a_host_is_woken_by_a_foreign_commit_of_work": _OWN,
+}

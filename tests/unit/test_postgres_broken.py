@@ -1,0 +1,182 @@
+"""Connections of a PostgreSQL store that break: nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from queuectl.errors import StoreUnavailable
+from queuectl.job import PENDING
+from queuectl.store import open_store
+from queuectl.store.base import Filter
+from queuectl.store.postgres import PostgresStore
+from queuectl.store.postgres_url import parse
+from tests.support.postgres import Server, new_schema, open_schema, server, terminate
+from tests.support.work import HOST, put, put_many
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def schema() -> Iterator[str]:
+    """A schema that is not there yet, and goes after the test."""
+    name = new_schema()
+    yield name
+    server().drop(name)
+
+
+@pytest.fixture
+def store(schema: str) -> Iterator[PostgresStore]:
+    """A store in it, by the server's clock."""
+    made = open_schema(schema)
+    yield made
+    made.close()
+
+
+# ---- broken connections ------------------------------------------------------------------------
+
+
+def test_a_connection_that_broke_while_idle_is_replaced(store: PostgresStore) -> None:
+    """Nobody notices, whether they write, read or begin a group."""
+    for act in (lambda: put(store), store.counts, lambda: store.claim(HOST, 1)):
+        terminate(store.writer)
+        act()
+    terminate(store.writer)
+    with store.transaction():
+        put(store)
+        put(store)
+    assert store.counts()[PENDING] == 3
+
+
+def test_a_connection_that_breaks_in_a_group_undoes_it(store: PostgresStore) -> None:
+    """It is said, and the next call connects anew."""
+    with pytest.raises(StoreUnavailable), store.transaction():
+        put(store)
+        terminate(store.writer)
+        put(store)
+    assert store.counts()[PENDING] == 0
+    assert put(store) > 0
+
+
+def test_a_group_whose_error_was_swallowed_is_not_committed(store: PostgresStore) -> None:
+    """Half of it would be worse than nothing."""
+    with pytest.raises(StoreUnavailable), store.transaction():
+        put(store)
+        terminate(store.writer)
+        with pytest.raises(StoreUnavailable):
+            put(store)
+    assert store.counts()[PENDING] == 0
+
+
+class _Breaking(PostgresStore):
+    """Loses its connection at the next COMMIT, before or after it is sent."""
+
+    breaks: str | None = None
+
+    def _send(self, statements: Any) -> Any:
+        if self.breaks is None or statements[-1][0] != "COMMIT":
+            return super()._send(statements)
+        when, self.breaks = self.breaks, None
+        if when == "after":
+            super()._send(statements)
+        elif when == "between":
+            super()._send(statements[:-1])
+        terminate(self.writer)
+        raise psycopg.OperationalError("the connection was lost")
+
+
+def _breaking(schema: str) -> _Breaking:
+    return _Breaking(parse(server().url(schema=schema), {}), {})
+
+
+@pytest.mark.parametrize("when", ["before", "between", "after"])
+def test_a_write_whose_commit_broke_happens_once(schema: str, when: str) -> None:
+    """Whether it arrived or not."""
+    store = _breaking(schema)
+    store.breaks = when
+    put_many(store, 3)
+    assert store.breaks is None
+    assert store.counts()[PENDING] == 3
+    store.close()
+
+
+@pytest.mark.parametrize(("when", "claimed"), [("before", 0), ("after", 2)])
+def test_a_group_whose_commit_broke_says_what_became_of_it(
+    schema: str, when: str, claimed: int
+) -> None:
+    """Committed: as if nothing had been; not committed: an error."""
+    store = _breaking(schema)
+    put_many(store, 2)
+    store.breaks = when
+    if claimed:
+        with store.transaction():
+            claims = store.claim(HOST, 5)
+        assert len(claims) == claimed
+    else:
+        with pytest.raises(StoreUnavailable, match="before the commit"), store.transaction():
+            store.claim(HOST, 5)
+    assert len(store.held_by(HOST)) == claimed
+    store.close()
+
+
+def test_claims_of_which_nobody_heard_are_given_back(
+    schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The COMMIT arrived, but the server did not answer for long after."""
+    store = _breaking(schema)
+    put_many(store, 2)
+    store.breaks = "after"
+    connect = PostgresStore.connect
+    monkeypatch.setattr("queuectl.store.postgres_base.ASK_SECONDS", 0.0)
+
+    def refuse(_: object) -> Any:
+        raise StoreUnavailable(store="it", reason="is away")
+
+    monkeypatch.setattr(PostgresStore, "connect", refuse)
+    with pytest.raises(StoreUnavailable, match="is not known"), store.transaction():
+        store.claim(HOST, 5)
+    monkeypatch.setattr(PostgresStore, "connect", connect)
+    assert len(store.claim(HOST, 5)) == 2
+    assert {job.deliveries for job in store.jobs(Filter())} == {1}
+    store.close()
+
+
+def test_a_store_survives_the_restart_of_its_server() -> None:
+    """Jobs that were acknowledged are there, also after a crash; waiting for them is enough."""
+    own = Server(on_disk=True)
+    try:
+        store = open_store(own.url())
+        listener = store.listener(HOST)
+        for how in (signal.SIGINT, signal.SIGQUIT):
+            put(store)
+            own.stop(how)
+            with pytest.raises(StoreUnavailable) as caught:
+                put(store)
+            assert "\n" not in str(caught.value)
+            own.start()
+            put(store)
+        assert store.counts()[PENDING] == 4
+        listener.close()
+        store.close()
+    finally:
+        own.close()
+
+
+def test_a_server_that_takes_no_writes_is_unavailable(store: PostgresStore, schema: str) -> None:
+    """As a standby is after a fail-over; when it takes them again, all goes on."""
+    put(store)
+    server().execute("ALTER ROLE postgres SET default_transaction_read_only = on")
+    try:
+        terminate(store.writer)
+        with pytest.raises(StoreUnavailable, match="read-only|writ"):
+            put(store)
+    finally:
+        with server().connect() as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute("ALTER ROLE postgres RESET default_transaction_read_only")
+    put(store)
+    assert store.counts()[PENDING] == 2

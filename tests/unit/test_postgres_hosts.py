@@ -1,0 +1,136 @@
+"""Hosts of a PostgreSQL store: their leases, the output they ship, how they hear of work."""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from queuectl.store.postgres import PostgresStore
+from queuectl.store.postgres_url import parse
+from tests.support.postgres import new_schema, open_schema, server, terminate
+from tests.support.work import EXIT_0, HOST, a_host, claim_one, put, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def schema() -> Iterator[str]:
+    """A schema that is not there yet, and goes after the test."""
+    name = new_schema()
+    yield name
+    server().drop(name)
+
+
+@pytest.fixture
+def store(schema: str) -> Iterator[PostgresStore]:
+    """A store in it, by the server's clock."""
+    made = open_schema(schema)
+    yield made
+    made.close()
+
+
+# ---- leases ------------------------------------------------------------------------------------
+
+
+def test_a_host_that_does_not_renew_expires_by_the_servers_clock(schema: str) -> None:
+    """Not before its lease has ended, and not when it has renewed."""
+    own = open_schema(schema, lease=1)
+    assert own.lease == 1.0
+    own.register(a_host(HOST, started_at=own.now()))
+    own.register(a_host("other", started_at=own.now()))
+    assert own.expired() == []
+    deadline = time.monotonic() + 10
+    while not (expired := own.expired()) and time.monotonic() < deadline:
+        assert own.renew("other")
+        time.sleep(0.05)
+    assert expired == [HOST]
+    own.forget(HOST)
+    assert not own.renew(HOST)
+    own.close()
+
+
+def test_renewing_waits_for_no_transaction(store: PostgresStore) -> None:
+    """It has a connection of its own."""
+    store.register(a_host())
+    renewed: list[bool] = []
+    with store.transaction():
+        put(store)
+        thread = threading.Thread(target=lambda: renewed.append(store.renew(HOST)))
+        thread.start()
+        thread.join(10)
+    assert renewed == [True]
+
+
+def test_nobody_expires_within_a_lease_of_the_servers_start(schema: str) -> None:
+    """Nor of its promotion: until then nobody could renew."""
+    clock = [10_000_000]
+    store = PostgresStore(parse(server().url(schema=schema, lease=60), {}), {}, lambda: clock[0])
+    store.register(a_host(HOST, started_at=clock[0]))
+    clock[0] += 61_000
+    store.started_at = clock[0] - 1000
+    assert store.expired() == []
+    store.started_at = 0
+    server().execute(f"UPDATE \"{schema}\".store SET timeline = '0000000F'")
+    assert store.expired() == []
+    assert store.expired() == []
+    clock[0] += 60_001
+    assert store.expired() == [HOST]
+    store.close()
+
+
+def test_output_is_shipped_under_the_token_only(store: PostgresStore) -> None:
+    """Once each piece, in order, and gone with the job."""
+    put(store)
+    claim = claim_one(store)
+    for offset, data in ((0, b"abc"), (3, b"def"), (0, b"xyz")):
+        assert store.ship(claim.job_id, claim.run, claim.token, offset, data, b"m")
+    assert not store.ship(claim.job_id, claim.run, "another", 6, b"ghi", b"")
+    assert store.shipped(claim.job_id, claim.run) == [(0, b"abc", b"m"), (3, b"def", b"m")]
+    assert store.shipped(claim.job_id, claim.run, 3) == [(3, b"def", b"m")]
+    settle(store, claim, EXIT_0)
+    assert not store.ship(claim.job_id, claim.run, claim.token, 6, b"ghi", b"")
+    store.remove([claim.job_id])
+    assert store.shipped(claim.job_id, claim.run) == []
+
+
+# ---- listening ---------------------------------------------------------------------------------
+
+
+def test_a_listener_whose_connection_broke_listens_again(store: PostgresStore, schema: str) -> None:
+    """And says that something may have happened meanwhile."""
+    listener: Any = store.listener(HOST)
+    other = open_schema(schema)
+    assert listener.hears
+    terminate(listener._connection)
+    assert select.select([listener.fileno()], [], [], 10)[0]
+    deadline = time.monotonic() + 10
+    while listener._connection is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    listener.clear()
+    while select.select([listener.fileno()], [], [], 0.5)[0]:
+        listener.clear()
+    put(other)
+    assert select.select([listener.fileno()], [], [], 10)[0]
+    listener.close()
+    other.close()
+
+
+def test_a_listener_that_hears_asks_the_store_rarely(store: PostgresStore) -> None:
+    """Until it is told something, or its time has come."""
+    listener: Any = store.listener(HOST)
+    asked: list[int] = []
+    version = store.version
+    store.version = lambda: asked.append(1) or version()  # type: ignore[method-assign,func-returns-value]
+    listener.changed()
+    for _ in range(50):
+        listener.changed()
+    assert len(asked) == 1
+    listener._said = True
+    listener.changed()
+    assert len(asked) == 2
+    listener.close()
