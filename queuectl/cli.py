@@ -15,7 +15,7 @@ from queuectl.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from queuectl.commands.context import Context
     from queuectl.commands.progress import Progress
@@ -32,6 +32,7 @@ usage: queuectl [--store URL] [--json] [COMMAND …]
        queuectl [--store URL] [--json] [--keep-going] < SCRIPT
 
 Without a command: an interactive shell on a terminal, else a script on standard input.
+The first four may also stand among the flags of the command: queuectl worker start 4 --store URL.
 
   --store URL   where the jobs live: a path, sqlite:///absolute/path, postgresql://host/database
                 or http://host:port of a `serve` (QUEUECTL_STORE)
@@ -202,9 +203,11 @@ def _recover(options: Options) -> None:
 
 def _guard(options: Options) -> None:
     """Put a front above workers in the foreground whose store others share: it is their guardian."""
-    url = options.store or os.environ.get("QUEUECTL_STORE") or ""
-    if options.words[:2] != ("worker", "start") or "--detach" in options.words:
+    hosts = options.words[:2] == ("worker", "start") or options.words[:1] == ("serve",)
+    if not hosts or not {"--detach", "--install-unit"}.isdisjoint(options.words):
         return
+    options = options._replace(**_session_among(options.words))
+    url = options.store or os.environ.get("QUEUECTL_STORE") or ""
     if url.startswith(("postgresql:", "postgres:", "http:", "https:")):
         import signal
 
@@ -218,6 +221,19 @@ def _guard(options: Options) -> None:
         signal.signal(signal.SIGTSTP, lambda *_: None)
 
 
+def _session_among(words: Sequence[str]) -> dict[str, Any]:
+    """Return the flags of the session among those of `worker start` or `serve`. Imports nothing."""
+    # the token file of `serve` is its own
+    names = ("store", "schema") if words[0] == "serve" else ("store", "schema", "token_file")
+    found: dict[str, Any] = {}
+    for word, after in zip(words, (*words[1:], ""), strict=True):
+        flag, equals, value = word.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        if flag.startswith("--") and name in names:
+            found[name] = value if equals else after
+    return found
+
+
 def _one_shot(options: Options) -> int:
     _guard(options)
     from queuectl.commands import GRAMMAR
@@ -229,6 +245,8 @@ def _one_shot(options: Options) -> int:
         _show_error(error, "queuectl: ", json=options.json or bool(error.facts.get("json")))
         return error.exit_status
     json = invocation.args.json = options.json or invocation.json
+    given: dict[str, Any] = {**invocation.session}
+    options = options._replace(**given)
     with _Session(options, "one-shot", stdin_free=True) as ctx:
         status = EXIT_OK
         try:
@@ -343,7 +361,9 @@ def _open(options: Options) -> Store:
 def _url(options: Options) -> str:
     """Return the store's URL as it was given, secrets and all. Raises UsageError."""
     if options.store is not None and not options.store.strip():
-        raise UsageError("--store is empty: a store is sqlite:///absolute/path or memory:")
+        raise UsageError(
+            "--store is empty: a store is sqlite:///absolute/path or postgresql://host/database"
+        )
     if options.token_file is not None:
         # for hosts in the background, too
         os.environ["QUEUECTL_TOKEN_FILE"] = os.path.abspath(options.token_file)

@@ -80,12 +80,6 @@ class NoSuchSchedule(NotFound):
     """no schedule {schedule!r}{hint}"""
 
 
-class WaitFailed(QueuectlError):
-    """a job that was waited for did not complete"""
-
-    exit_status = EXIT_WAIT_FAILED
-
-
 class StoreUnavailable(QueuectlError):
     """the store {store} cannot be used: {reason}"""
 

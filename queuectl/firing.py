@@ -58,11 +58,6 @@ class Firing:
         return made
 
 
-def fire_due(store: Store) -> int:
-    """Fire every schedule that is due now; return how many jobs that made."""
-    return Firing(store).fire_due()
-
-
 def _due(schedule: Schedule, now: int) -> bool:
     return not schedule.paused and schedule.next_at is not None and schedule.next_at <= now
 

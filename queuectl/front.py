@@ -4,7 +4,7 @@
 started becomes its child when the host is gone, so it can be found and ended, and the host's claims
 go back at once. It is the guardian of a host with a lease: should the host stand still past it, its
 jobs end before others may run them. At a terminal it is what the user's shell waits for: it stands
-still and goes on as that shell says, and hands on SIGTERM and SIGHUP.
+still and goes on as that shell says, and hands on what is sent to it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import os
 import select
 import signal
 import time
+from _thread import start_new_thread
 
 from queuectl import handover
+from queuectl.clocks import boot_clock
 from queuectl.orphans import become_subreaper
-from queuectl.proctree import TOKEN_VARIABLE, end_all, snapshot, with_descendants
+from queuectl.proctree import end_all, snapshot, token_of, with_descendants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ RETRIES = (0.1, 0.4, 1.0, 3.0)
 LOOK = 1.0
 _HANDED_ON = (signal.SIGTERM, signal.SIGHUP)
 _HEEDED = (*_HANDED_ON, signal.SIGCHLD, signal.SIGTSTP)
-#: the keyboard's, which the host in the same group gets itself
-_IGNORED = (signal.SIGINT, signal.SIGQUIT)
+#: the keyboard's, which the host in the same group gets itself; handed on when a process sent them
+_KEYBOARDS = (signal.SIGINT, signal.SIGQUIT)
 #: what stops a host that wants the terminal from the background; the front stands still with it
 _WANTS_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 
@@ -50,7 +52,7 @@ def split(recover: Callable[[], None], *, foreground: bool = False) -> None:
     is one thread. Where no process can be had there is no front.
     """
     # no signal may come to either before it is ready for it
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HEEDED, *_IGNORED))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HEEDED, *_KEYBOARDS))
     from_host, to_front = os.pipe()
     from_front, to_host = os.pipe()
     try:
@@ -121,12 +123,12 @@ class _Front:
         """Return the milliseconds until the next look at the clock; None while there is no lease."""
         if self._lease is None:
             return None
-        left = (self._lease - _boot_clock()) / 1e6
+        left = (self._lease - boot_clock()) / 1e6
         return min(LOOK * 1000, left + 1) if left > 0 else LOOK * 1000
 
     def _guard(self) -> None:
         """End the host's jobs when it has let its lease run out: it stands still."""
-        if self._lease is None or self._file is None or _boot_clock() < self._lease:
+        if self._lease is None or self._file is None or boot_clock() < self._lease:
             return
         try:
             end_overdue(os.fsdecode(self._file), self._spared)
@@ -138,18 +140,21 @@ class _Front:
         wake, bell = os.pipe()
         os.set_blocking(bell, False)
         signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-        for number in _IGNORED:
-            signal.signal(number, signal.SIG_IGN)
+        for number in _KEYBOARDS:
+            # one that is ignored could not be waited for
+            signal.signal(number, _nothing)
+        if hasattr(signal, "sigwaitinfo"):
+            start_new_thread(_pass_on, (bell,))
         for number in _HEEDED:
             # under nohup a hang-up is not for us
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, _nothing)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_HEEDED, *_IGNORED))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
         return wake
 
     def _heed(self, numbers: bytes) -> None:
         for number in numbers:
-            if number in _HANDED_ON:
+            if number in _HANDED_ON or number in _KEYBOARDS:
                 self._send(number)
             elif number == signal.SIGTSTP:
                 self._ask_to_stand_still()
@@ -258,6 +263,15 @@ def _let_go_of_streams() -> None:
     os.close(nowhere)
 
 
+def _pass_on(bell: int) -> None:
+    """Tell of the keyboard's signals where it was a process that sent them, for ever."""
+    while True:
+        told = signal.sigwaitinfo(_KEYBOARDS)
+        if told.si_code <= 0:
+            # SI_USER and the like (sigaction(2)); the keyboard's are the kernel's
+            os.write(bell, bytes((told.si_signo,)))
+
+
 def _nothing(*_: object) -> None:
     """Handle a signal by doing nothing: what counts is that it wakes."""
 
@@ -295,11 +309,6 @@ def end_overdue(path: str, spared: set[str]) -> int:
     return ended
 
 
-def _boot_clock() -> int:
-    # queuectl.hostfile has it too, and imports much that a front does without
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
 def _running_tokens(path: str) -> frozenset[str] | None:
     """Return the tokens of what a dead host ran, None when that cannot be read."""
     try:
@@ -320,16 +329,5 @@ def _left(running: frozenset[str] | None) -> list[Process]:
         process
         for process in found
         if not process.zombie
-        and (running is None or (token := _token(process.pid)) is None or token in running)
+        and (running is None or (token := token_of(process.pid)) is None or token in running)
     ]
-
-
-def _token(pid: int) -> str | None:
-    """Return the token in a process's environment, None if there is none to be seen. Linux."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
-            environment = b"\0" + file.read()
-    except OSError:
-        return None
-    _, found, rest = environment.partition(f"\0{TOKEN_VARIABLE}=".encode())
-    return rest.partition(b"\0")[0].decode(errors="replace") if found else None

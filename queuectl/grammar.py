@@ -122,7 +122,7 @@ class Grammar:
             args = Args((("json", reading.asks_json), ("command", list(command.path))))
             (helper,) = self.find(("help",))
             return Invocation(helper, args)
-        return Invocation(command, self._bind(command, reading))
+        return Invocation(command, self._bind(command, reading), _session(reading))
 
     def _bind(self, command: Command, reading: Reading) -> Args:
         flags, positionals = reading.split()
@@ -138,6 +138,16 @@ class Grammar:
         if command.tail:
             setattr(args, command.tail.name, reading.tail or Tail())
         return args
+
+
+def _session(reading: Reading) -> dict[str, str]:
+    """Return the flags of the session. Raises UsageError for one without its value."""
+    given: dict[str, str] = {}
+    for name, value in reading.session.items():
+        if value is None:
+            raise UsageError(f"--{name.replace('_', '-')} needs a value")
+        given[name] = value
+    return given
 
 
 def _defaults(command: Command) -> list[tuple[str, object]]:

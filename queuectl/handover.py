@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import threading
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ STAND_STILL, ALONE, HUNG_UP = b"stand still", b"alone", b"hung up"
 STOPPING, GOING_ON = b"s", b"c"
 #: logs of hosts that are kept
 LOGS = 20
+#: seconds within which the same signal, sent to a group, arrives a second time through the front
+ECHO = 0.1
 
 
 class Link:
@@ -105,6 +108,8 @@ class Link:
 
 
 _link: Link | None = None
+#: when this process had each signal last
+_had: dict[int, float] = {}
 
 
 def link() -> Link | None:
@@ -119,9 +124,35 @@ def join(reader: int, writer: int, *, foreground: bool = False) -> None:
     _link.foreground = foreground
 
 
+def once(numbers: bytes) -> bytes:
+    """Leave out signals that this process has just had: sent to its group, its front hands them on."""
+    if _link is None:
+        return numbers
+    now = time.monotonic()
+    fresh = bytes(
+        number for number in dict.fromkeys(numbers) if now - _had.get(number, -ECHO) >= ECHO
+    )
+    _had.update(dict.fromkeys(fresh, now))
+    return fresh
+
+
+def end_with_front() -> None:
+    """Have this process get SIGQUIT when the front is gone that it shares its streams with.
+
+    Who kills the process that they started means this one.
+    """
+    if _link is not None and _link.foreground:
+        _link.watch(lambda: os.kill(os.getpid(), signal.SIGQUIT))
+
+
 def is_detached() -> bool:
     """Whether this process was started to go on without a terminal."""
     return _link is not None and not _link.foreground
+
+
+def main_pid() -> int:
+    """Return the process that who started this one knows: its front, where it has one."""
+    return os.getppid() if _link is not None and _link.lives else os.getpid()
 
 
 def go_headless(local: str, host_id: str, word: bytes = b"") -> str:

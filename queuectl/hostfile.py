@@ -15,11 +15,10 @@ import fcntl
 import mmap
 import os
 import struct
-import sys
 import threading
-import time
 import weakref
 
+from queuectl.clocks import boot_clock, start_clock
 from queuectl.job import (
     CANNOT_START,
     EXIT,
@@ -85,24 +84,6 @@ class Header(Record):
     pid_namespace: int
     boot: str
     heartbeat: int
-
-
-def boot_clock() -> int:
-    """Return ns since boot, counting sleep (CLOCK_BOOTTIME; monotonic time where there is none)."""
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def start_clock() -> int:
-    """Return the time now in the unit of `proctree.pid_start`, rounded up.
-
-    Costs a hundredth of asking when a process started, and bounds it as well.
-    """
-    if sys.platform == "linux":
-        return boot_clock() * _TICKS // 10**9 + 1
-    return time.time_ns() // 10**6 + 1
 
 
 def boot_id() -> str:

@@ -63,6 +63,12 @@ def may_follow(before: State, after: State) -> bool:
 WHEN_COMPLETED, WHEN_ENDED, WHEN_FAILED = "completed", "ended", "failed"
 
 
+#: bytes of one argument without its NUL: Linux refuses more (MAX_ARG_STRLEN in execve(2))
+LONGEST_WORD = 128 * 1024 - 1
+#: the name of workers among a job's needs
+SLOTS = "slots"
+
+
 class After(Record):
     """A dependency: not before another job has ended so."""
 
@@ -120,6 +126,16 @@ class NewJob(Record):
     needs: Mapping[str, int] = {}
     #: the schedule that made it
     schedule: str | None = None
+
+    @property
+    def in_shell(self) -> bool:
+        """Whether a shell runs it."""
+        return not self.args if self.shell is None else self.shell
+
+    @property
+    def words(self) -> str:
+        """The command as one line for reading; not for running."""
+        return in_words(self.command, self.args)
 
 
 class Job(Record):
@@ -185,11 +201,16 @@ class Job(Record):
     @property
     def words(self) -> str:
         """The command as one line for reading; not for running."""
-        if not self.args:
-            return self.command
-        import shlex
+        return in_words(self.command, self.args)
 
-        return shlex.join((self.command, *self.args))
+
+def in_words(command: str, args: tuple[str, ...] | None) -> str:
+    """Return a command with its arguments as one line for reading."""
+    if not args:
+        return command
+    import shlex
+
+    return shlex.join((command, *args))
 
 
 class Claim(Record):

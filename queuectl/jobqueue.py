@@ -17,10 +17,9 @@ from collections import deque
 from concurrent.futures import Future
 
 from queuectl.errors import Refused
-from queuectl.record import Record
 from queuectl.resources import Stock
 from queuectl.store.base import Room, Settlement, Start
-from queuectl.trays import Kind, slots_of
+from queuectl.trays import Batch, Kind, slots_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,20 +41,6 @@ MOST_AHEAD = 256
 STALE = 0.1
 #: seconds until a settlement that the store refused to write is tried again
 ASIDE = 10.0
-
-
-class Batch(Record):
-    """What one exchange carries to the store."""
-
-    requests: list[tuple[Callable[[Store], Any], Future[Any]]]
-    settlements: list[Settlement]
-    starts: list[Start]
-    #: for each kind of worker: its queues, how many are idle, how many to claim ahead
-    wants: list[tuple[tuple[str, ...], int, int]]
-    #: claims that nobody here will start soon
-    returns: list[tuple[int, str]]
-    #: for each of `wants` what there is for jobs that need more than a worker
-    rooms: Sequence[Room] = ()
 
 
 class JobQueue:

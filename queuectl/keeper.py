@@ -10,10 +10,9 @@ from __future__ import annotations
 import threading
 import time
 
-from queuectl.job import CANCELLED, COMPLETED
 from queuectl.process import reap_orphans
 from queuectl.recovery import Recoverer
-from queuectl.settings import BY_NAME, parse
+from queuectl.retention import surplus
 from queuectl.shipping import sweep
 
 TYPE_CHECKING = False
@@ -66,6 +65,10 @@ class Keeper:
             thread.join(None if deadline is None else max(0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def renew_soon(self) -> None:
+        """Have the host's row in the registry written again in the next round. Any thread."""
+        self._renewed = float("-inf")
+
     def _every(self, seconds: float, act: Callable[[], None]) -> None:
         while True:
             try:
@@ -81,8 +84,8 @@ class Keeper:
         reap_orphans(set())
         now = time.monotonic()
         if now - self._renewed >= RENEW:
-            self._renewed = now
             self._host.renew()
+            self._renewed = now
         if now - self._pruned >= PRUNE:
             self._pruned = now
             self._prune()
@@ -92,23 +95,10 @@ class Keeper:
 
     def _prune(self) -> None:
         """Delete what the settings no longer keep, some at a time."""
-        made = {**self._store.local_settings, **self._store.settings()}
+        for state, before, most in surplus(self._store):
+            self._prune_all(state, before, most)
 
-        def value(name: str) -> int:
-            setting = BY_NAME[name]
-            return int(parse(setting, made.get(name, setting.default)))
-
-        now = self._store.now()
-        for state, name in ((COMPLETED, "keep-completed"), (CANCELLED, "keep-cancelled")):
-            keep = value(name)
-            if keep:
-                self._prune_all(state, now - keep)
-        most = value("keep-completed-count")
-        surplus = self._store.counts()[COMPLETED] - most
-        if most and surplus > 0:
-            self._prune_all(COMPLETED, None, surplus)
-
-    def _prune_all(self, state: State, before: int | None, most: int = 2**62) -> None:
+    def _prune_all(self, state: State, before: int | None, most: int) -> None:
         """Delete up to `most`, in portions that keep nobody waiting."""
         while most > 0 and not self._stop.wait(PRUNE_PAUSE):
             portion = min(most, PRUNE_MOST)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import signal
 import threading
 
+from queuectl.clocks import boot_clock
 from queuectl.errors import StoreUnavailable
-from queuectl.hostfile import boot_clock
 from queuectl.job import SIGNAL, STOPPED, Outcome
 from queuectl.paths import output_path
 from queuectl.shipping import Shipper

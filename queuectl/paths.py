@@ -29,16 +29,6 @@ def state_directory(environ: Mapping[str, str]) -> str:
     return os.path.join(home, ".local", "state", "queuectl")
 
 
-def machine_id() -> str:
-    """Return what tells this machine from others, also after a reboot."""
-    try:
-        with open("/etc/machine-id", encoding="ascii") as file:
-            found = file.read().strip()
-    except (OSError, ValueError):
-        found = ""
-    return found or os.uname().nodename
-
-
 def default_url(environ: Mapping[str, str]) -> str:
     """Return the URL of the store that is used when none is named."""
     return "sqlite://" + os.path.join(state_directory(environ), "queue.db")

@@ -122,25 +122,13 @@ def token_of(pid: int) -> str | None:
 
     try:
         return psutil.Process(pid).environ().get(TOKEN_VARIABLE)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return None
 
 
 def holds_token(pid: int, token: str) -> bool:
     """Whether a process was started with this QUEUECTL_TOKEN; False if that cannot be read."""
-    if ON_LINUX:
-        try:
-            with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
-                environment = file.read()
-        except OSError:
-            return False
-        return f"\0{TOKEN_VARIABLE}={token}\0".encode() in b"\0" + environment + b"\0"
-    import psutil
-
-    try:
-        return bool(psutil.Process(pid).environ().get(TOKEN_VARIABLE) == token)
-    except (psutil.Error, OSError):
-        return False
+    return token_of(pid) == token
 
 
 def find_tree(processes: dict[int, Process], leader: int, since: int, token: str) -> set[int]:

@@ -1,10 +1,10 @@
 """The pump: the one thread of a host that writes to the store.
 
 It sleeps until a tray needs it, another process pokes this host, a job becomes due, a rate lets one
-start, or a schedule fires; then it exchanges the trays of the JobQueue with the store in one
-transaction, and fires schedules in others. What the store cannot take
-stays in the trays and is tried again, for ever and with growing patience. One settlement that it
-refuses to write is set aside, so that it holds up nothing else.
+be claimed, or a schedule fires; then it exchanges the trays of the JobQueue with the store in one
+transaction, and fires schedules in others. What the store cannot take stays in the trays and is
+tried again, for ever and with growing patience. One settlement that it refuses to write is set
+aside, so that it holds up nothing else.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.job import Claim
-    from queuectl.jobqueue import Batch, JobQueue
+    from queuectl.jobqueue import JobQueue
     from queuectl.store.base import HostInfo, Settled, Settlement, Store, Wish
+    from queuectl.trays import Batch
 
     #: what a request or a settlement came to, or the error it met
     Answer = tuple[Any, Exception | None]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from queuectl.errors import did_you_mean
 from queuectl.record import Record
-from queuectl.table import FLAG, HELP, JSON, OPTION, Command, Param, Tail
+from queuectl.table import FLAG, HELP, JSON, OPTION, SESSION, Command, Param, Tail
 from queuectl.tokens import BLANKS, COMMENT, OPERATOR, Word, next_word, skip_blanks
 
 TYPE_CHECKING = False
@@ -64,11 +64,26 @@ class Reading(Record):
         """Whether `--json` stands among its flags."""
         return any(token.param is JSON for token in self.tokens)
 
+    @property
+    def session(self) -> dict[str, str | None]:
+        """The flags of the session among those of the command; None: without a value."""
+        given: dict[str, str | None] = {}
+        for token in self.tokens:
+            if token.param in SESSION:
+                _, equals, value = token.text.partition("=")
+                if token.kind == FLAG_WORD:
+                    given[token.param.name] = value if equals else None
+                else:
+                    given[token.param.name] = token.text
+        return given
+
     def split(self) -> tuple[list[str], list[str]]:
-        """Return flags, each joined with its value, and positionals."""
+        """Return flags, each joined with its value, and positionals; those of the session apart."""
         flags: list[str] = []
         positionals: list[str] = []
         for token in self.tokens:
+            if token.param in SESSION:
+                continue
             if token.kind == FLAG_WORD and token.param is not None:
                 flags.append(token.text)
             elif token.kind == VALUE and token.param is not None and token.param.kind == OPTION:
@@ -187,7 +202,7 @@ def _read_arguments(
             tokens.append(Token(REMARK, word.start, word.end, word.text))
             continue
         flag_like = not ended and len(word.text) > 1 and word.text.startswith("-")
-        if awaiting is not None and not (flag_like and command.flag(word.text)):
+        if awaiting is not None and not (flag_like and _is_flag(command, word.text)):
             tokens.append(_value(word, awaiting))
             awaiting = None
         elif flag_like and word.text == "--":
@@ -196,7 +211,7 @@ def _read_arguments(
                 return _with_tail(command, source.tail(word, verbatim=True), tokens)
             ended = True
         elif flag_like and not _is_number(word.text):
-            token = _flag(command, word)
+            token = _flag(command, word, from_argv=source.from_argv)
             tokens.append(token)
             wants = token.param is not None and token.param.kind == OPTION
             awaiting = token.param if wants and "=" not in word.text else None
@@ -237,12 +252,19 @@ def _value(word: Word, param: Param | None) -> Token:
     return Token(kind, word.start, word.end, word.text, param, fault)
 
 
-def _flag(command: Command, word: Word) -> Token:
-    param = command.flag(word.text)
+def _is_flag(command: Command, text: str) -> bool:
+    return command.flag(text) is not None or command.session_flag(text) is not None
+
+
+def _flag(command: Command, word: Word, *, from_argv: bool) -> Token:
+    session = command.session_flag(word.text)
+    param = session or command.flag(word.text)
     fault = ""
-    if param is None:
+    if session is not None and not from_argv:
+        fault = f"{session.flag} is for the command line: queuectl {session.flag} {session.placeholder} …"
+    elif param is None:
         name = word.text.partition("=")[0]
-        known = [flag.flag for flag in command.flags]
+        known = [flag.flag for flag in (*command.flags, *(SESSION if from_argv else ()))]
         fault = f"{command.name}: no flag {name}{did_you_mean(name, known)}"
         if command.tail is not None:
             fault += f"; for a program of that name: {command.name} -- {name}"

@@ -17,6 +17,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from queuectl.clocks import boot_clock
 from queuectl.errors import Refused, StoreUnavailable
 from queuectl.failpoint import reach
 from queuectl.hostfile import (
@@ -24,7 +25,6 @@ from queuectl.hostfile import (
     RUNNING,
     STARTING,
     OtherHost,
-    boot_clock,
     boot_id,
     pid_namespace,
 )
@@ -32,6 +32,7 @@ from queuectl.job import LOST, Outcome, Output
 from queuectl.paths import host_path, hosts_directory, output_path, wake_path
 from queuectl.process import end_survivors, pid_start
 from queuectl.store.base import Settlement
+from queuectl.store.expiry import recover_expired
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,16 +76,22 @@ class Recoverer:
     def look(self) -> int:
         """Recover every host that is dead; return how many claims were given back or settled.
 
-        Also one that is not registered and has left its file. An error with one host is told to
-        `failed` and keeps none of the others from being recovered.
+        Also one that is not registered and has left its file, and one with a lease of its own that
+        has run out. An error with one host is told to `failed` and keeps none of the others from
+        being recovered.
         """
         hosts = self._files()
         if self._store.lease is None:
             hosts |= {host.id for host in self._store.hosts()}
         done = self._each(hosts, self._look_at)
         self._stalled = {host: seen for host, seen in self._stalled.items() if host in hosts}
+        if self._store.tended:
+            return done
         if self._store.lease is not None:
             done += self._each(set(self._store.expired()), self._take_over)
+        else:
+            # clients of the Python API and hosts behind HTTP: they have no file here
+            done += recover_expired(self._store, self._call)
         return done
 
     def _each(self, hosts: set[str], act: Callable[[str], int]) -> int:

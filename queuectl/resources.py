@@ -8,6 +8,7 @@ numbers by name; `slots` among them are workers, and are asked for with --slots.
 from __future__ import annotations
 
 from queuectl.errors import UsageError, did_you_mean
+from queuectl.job import SLOTS
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     #: what one job got: the numbers of its items, or an amount
     Share = Mapping[str, tuple[int, ...] | int]
 
-#: the name of workers among a job's needs
-SLOTS = "slots"
 #: more of a resource than this is an amount, not items
 MOST_ITEMS = 1024
 #: so that sums of many fit a store's integers
@@ -126,21 +125,6 @@ def added(name: str, old: Resource, more: Resource) -> Resource:
 def format_needs(needs: Mapping[str, int]) -> str:
     """Return needs, or totals, as text that `parse_needs` reads again: `gpu=1,mem=8G`."""
     return ",".join(f"{name}={format_amount(needs[name])}" for name in sorted(needs))
-
-
-def format_resources(resources: Mapping[str, Resource]) -> str:
-    """Return what `parse_resources` reads again."""
-    parts = []
-    for name in sorted(resources):
-        total, items = resources[name][:2]
-        if items is None:
-            text = format_amount(total)
-            parts.append(f"{name}={text}" + ("B" if text.isdigit() and total <= MOST_ITEMS else ""))
-        elif items == tuple(range(total)):
-            parts.append(f"{name}={total}")
-        else:
-            parts.append(f"{name}=[{','.join(map(str, items))}]")
-    return ",".join(parts)
 
 
 def format_amount(amount: int) -> str:

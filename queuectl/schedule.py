@@ -1,9 +1,10 @@
 """When a schedule fires, and the job it makes. Pure: the clock is passed in.
 
 Times of cron are those of Debian's: a fixed time that the clocks skip in spring fires once, right
-after the gap; one that comes twice in autumn fires at the first; what has a star in its minutes or hours
-goes on as real time does, so that nothing of it comes in the gap. Where clocks are set by half an hour (Lord Howe) a time
-with such a star that lies within an hour after that may be left out. `every 10m` is a grid of real time and knows no zone.
+after the gap; one that comes twice in autumn fires at the first; what has a star in its minutes or
+hours goes on as real time does, so that nothing of it comes in the gap. Where clocks are set by half
+an hour (Lord Howe) a time with such a star that lies within an hour after that may be left out.
+`every 10m` is a grid of real time and knows no zone.
 """
 
 from __future__ import annotations
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
 
     from queuectl.store.base import Schedule
 
+#: what to do while the last job has not ended: leave this time out, or enqueue one more
 SKIP, QUEUE = "skip", "queue"
-#: what to do while the last job has not ended; the first is the default
-OVERLAPS = (SKIP, QUEUE)
-NONE, ONE, ALL = "none", "one", "all"
 #: what to make up for after nobody was there
-MISSED = (NONE, ONE, ALL)
+NONE, ONE, ALL = "none", "one", "all"
 #: times that are made up for at the most, the latest of them
 MOST = 1000
 #: ms after which a time counts as missed

@@ -14,7 +14,7 @@ import time
 
 from queuectl.commands.result import Result, plural, say
 from queuectl.errors import QueuectlError, UsageError
-from queuectl.handover import go_headless, link
+from queuectl.handover import end_with_front, go_headless, is_detached, main_pid, once
 from queuectl.intake.log import ERROR, INFO, WARNING, ServiceLog
 from queuectl.intake.systemd import Notifier
 from queuectl.record import Record
@@ -83,7 +83,7 @@ class Plan(Record):
 
 def run_service(ctx: Context, plan: Plan) -> Result:
     """Start a service in this process; the result goes on until it has ended."""
-    log = ServiceLog(form=plan.log_format, environ=ctx.environ, held=link() is not None)
+    log = ServiceLog(form=plan.log_format, environ=ctx.environ, held=is_detached())
     service = Service(ctx, plan, log)
     try:
         service.start()
@@ -100,7 +100,7 @@ class Service:
         self._ctx = ctx
         self._plan = plan
         self._log = log
-        self._notifier = Notifier(ctx.environ)
+        self._notifier = Notifier(ctx.environ, main_pid())
         self._intakes: list[Intake] = []
         self._signals = 0
         self._started = False
@@ -124,6 +124,7 @@ class Service:
         if self._plan.workers:
             self._start_workers()
         self._take_signals()
+        end_with_front()
         self._started = True
 
     def _start_workers(self) -> None:
@@ -204,7 +205,7 @@ class Service:
 
     def stay(self) -> Result:
         """Wait for the end, or for a signal."""
-        if link() is not None:
+        if is_detached():
             go_headless(self._ctx.store.local_directory, self._host.id)
             self._log.release()
             self._take_signals()
@@ -212,7 +213,7 @@ class Service:
         every = min(_LOOK, self._notifier.every or _LOOK)
         while True:
             if select.select([self._wake], [], [], every)[0]:
-                said = os.read(self._wake, 64)
+                said = once(os.read(self._wake, 64))
                 if _ENDED in said or (self._heed(said) and not self._host.workers):
                     return self._end()
             if time.monotonic() - looked >= every / 2:
@@ -285,6 +286,12 @@ class Service:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._notifier.stopping("ending")
+        try:
+            # behind what the workers have reported, so that all of it has been told
+            self._host.call(lambda store: store.now())
+        except QueuectlError:
+            # the store cannot be used: who recovers this host will know
+            pass
         self.close()
         return Result()
 

@@ -11,9 +11,9 @@ import sys
 from queuectl.commands.context import ONE_SHOT
 from queuectl.commands.result import Result, say
 from queuectl.errors import Refused, UsageError
-from queuectl.handover import link
+from queuectl.handover import is_detached
 from queuectl.intake.systemd import write_unit
-from queuectl.paths import socket_path
+from queuectl.paths import make_private, socket_path
 from queuectl.service import Plan, run_service
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ def serve(ctx: Context, args: Args) -> Result:
         return _install_unit(ctx, args)
     if args.force:
         raise UsageError("serve: --force goes with --install-unit")
-    if args.detach and link() is None:
+    if args.detach and not is_detached():
         return _detached(ctx, args)
     return run_service(ctx, plan)
 
@@ -61,6 +61,9 @@ def _plan(ctx: Context, args: Args) -> Plan:
     queues = tuple(args.queue)
     check_queues(ctx.store, queues)
 
+    if args.socket is None:
+        _make_directory(socket_path(ctx.environ))
+
     def path(given: str | None) -> str | None:
         return None if given is None else os.path.join(ctx.cwd, os.path.expanduser(given))
 
@@ -70,6 +73,14 @@ def _plan(ctx: Context, args: Args) -> Plan:
         args.http, path(args.token_file), path(args.tls_cert), path(args.tls_key),
         args.allow_remote, args.allow_insecure, args.log_format or "text",
     )  # fmt: skip
+
+
+def _make_directory(path: str) -> None:
+    """Make the directory of a file, where nobody has said that it should be elsewhere."""
+    try:
+        make_private(os.path.dirname(path))
+    except OSError as error:
+        raise Refused(f"{os.path.dirname(path)}: {error.strerror}") from None
 
 
 def consume(ctx: Context, args: Args) -> Result:

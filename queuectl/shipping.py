@@ -98,6 +98,8 @@ class Shipper:
         self._spare: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._ended = False
+        #: set at the end, so that the thread does not sleep on
+        self._over = threading.Event()
 
     def follow(self, token: str) -> None:
         """Ship what this claim's attempt writes for a while: somebody follows it."""
@@ -112,6 +114,7 @@ class Shipper:
         """Ship nothing more of what runs."""
         with self._lock:
             self._ended = True
+            self._over.set()
             self._idle.notify_all()
 
     def finish(self, claim: Claim, outcome: Outcome) -> Outcome:
@@ -184,7 +187,7 @@ class Shipper:
             for claim in self._running():
                 if claim.token in tokens:
                     self._try(claim)
-            time.sleep(QUICK)
+            self._over.wait(QUICK)
 
     def _wanted(self) -> set[str] | None:
         """Return the claims that somebody follows; wait for one. None: it is over."""

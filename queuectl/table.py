@@ -10,7 +10,7 @@ from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 #: kinds of parameters: a word by its place; --name VALUE; --name; the verbatim rest of the line
@@ -62,6 +62,12 @@ HELP = Param("help", FLAG, "show this help", short="-h")
 FLAGS_IN_USAGE = 4
 #: flags that every command has
 COMMON = (JSON, HELP)
+#: flags of a whole session: on a command line they stand in front of the command or among its flags
+SESSION = (
+    Param("store", OPTION, "where the jobs live", metavar="URL"),
+    Param("schema", OPTION, "the schema of a PostgreSQL store", metavar="NAME"),
+    Param("token_file", OPTION, "what to show a `serve`", metavar="FILE"),
+)
 
 
 class Command(Record):
@@ -78,8 +84,6 @@ class Command(Record):
     examples: tuple[str, ...] = ()
     #: heading under which help lists it
     topic: str = ""
-    #: whether it changes the store
-    mutates: bool = False
     #: whether it acts on the session or machine of who typed it, so that no socket may ask for it
     local: bool = False
 
@@ -111,6 +115,16 @@ class Command(Record):
             if word == param.flag or (param.short and text == param.short):
                 return param
         return None
+
+    def session_flag(self, text: str) -> Param | None:
+        """Return the flag of the session that `--name` or `--name=value` gives, or None.
+
+        A flag of the command's own of that name comes first.
+        """
+        if self.flag(text) is not None:
+            return None
+        word = text.partition("=")[0]
+        return next((param for param in SESSION if param.flag == word), None)
 
     @property
     def usage(self) -> str:
@@ -174,6 +188,8 @@ class Invocation(Record):
 
     command: Command
     args: Args
+    #: flags of the session that stood among the command's, by their names
+    session: Mapping[str, str] = {}
 
     @property
     def json(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from queuectl.errors import BadValue, UsageError
-from queuectl.job import NewJob
+from queuectl.job import LONGEST_WORD, NewJob
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 #: what stands for the message
 PLACE = "{}"
-#: bytes of one argument without its NUL: Linux refuses more (MAX_ARG_STRLEN in execve(2))
-LONGEST_WORD = 128 * 1024 - 1
 #: the settings of a queue that make its template
 SETTINGS = ("command", "command-shell", "command-cwd")
 _MESSAGE = NewJob._fields.index("message")

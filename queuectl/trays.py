@@ -1,18 +1,25 @@
-"""The in-tray of the workers that take from the same queues, and how many of them are free.
+"""What the queue model of a host is made of: the in-trays of its workers, and what goes to the store.
 
-A job may need several of them: one thread runs it, and others go on waiting meanwhile, blocked.
-Nothing here locks; it is all under the lock of the JobQueue.
+Workers that take from the same queues share an in-tray. A job may need several of them: one thread
+runs it, and others go on waiting meanwhile, blocked. Nothing here locks; it is all under the lock
+of the JobQueue.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from queuectl.resources import SLOTS
+from queuectl.job import SLOTS
+from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+    from typing import Any
+
     from queuectl.job import Claim
+    from queuectl.store.base import Room, Settlement, Start, Store
 
 
 class Kind:
@@ -58,3 +65,17 @@ class Kind:
 def slots_of(claim: Claim) -> int:
     """Return how many workers a claimed job occupies."""
     return claim.needs.get(SLOTS, 1) if claim.needs else 1
+
+
+class Batch(Record):
+    """What one exchange carries to the store."""
+
+    requests: list[tuple[Callable[[Store], Any], Future[Any]]]
+    settlements: list[Settlement]
+    starts: list[Start]
+    #: for each kind of worker: its queues, how many are idle, how many to claim ahead
+    wants: list[tuple[tuple[str, ...], int, int]]
+    #: claims that nobody here will start soon
+    returns: list[tuple[int, str]]
+    #: for each of `wants` what there is for jobs that need more than a worker
+    rooms: Sequence[Room] = ()

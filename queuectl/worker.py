@@ -14,9 +14,10 @@ import time
 import uuid
 from collections import deque
 
+from queuectl.clocks import boot_clock
 from queuectl.errors import QueuectlError, Refused, StoreUnavailable
 from queuectl.failpoint import reach
-from queuectl.hostfile import HostFile, boot_clock
+from queuectl.hostfile import HostFile
 from queuectl.job import CANNOT_START, Outcome
 from queuectl.jobqueue import JobQueue
 from queuectl.keeper import Keeper
@@ -146,7 +147,7 @@ class WorkerHost(Events):
             self.renew()
         except StoreUnavailable:
             # they are there all the same; the keeper writes it down later
-            pass
+            self._keeper.renew_soon()
         if failure:
             raise failure
         return self.workers

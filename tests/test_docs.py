@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,20 @@ def test_every_package_is_shipped() -> None:
     shipped = set(configured["tool"]["setuptools"]["packages"])
     there = {".".join(path.parent.parts) for path in Path("queuectl").rglob("__init__.py")}
     assert shipped == there
+
+
+def test_the_architecture_names_every_module_and_no_other() -> None:
+    """Its table has modules by name, several by `store/sqlite*`, a package as `commands/`."""
+    page = Path("docs/explanation/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    there = {
+        str(path.relative_to("queuectl").with_suffix(""))
+        for path in Path("queuectl").rglob("*.py") if path.name != "__init__.py"
+    }  # fmt: skip
+
+    def covers(name: str, module: str) -> bool:
+        return fnmatch(module, f"{name}*" if name.endswith("/") else name)
+
+    assert not {module for module in there if not any(covers(name, module) for name in named)}
+    assert not {name for name in named if not any(covers(name, module) for module in there)}

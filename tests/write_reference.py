@@ -24,7 +24,8 @@ def commands() -> str:
         "# Commands",
         "",
         "Generated from the command table (`python -m tests.write_reference`). The same commands work at the prompt, as"
-        " `queuectl COMMAND …`, in scripts and with `-c`. Every one takes `--json` and `--help`.",
+        " `queuectl COMMAND …`, in scripts and with `-c`. Every one takes `--json` and `--help`,"
+        " on the command line also `--store`, `--schema` and `--token-file`.",
         "",
     ]
     topics: dict[str, list[Command]] = {}

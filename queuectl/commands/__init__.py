@@ -43,7 +43,7 @@ _JOB = (
     Param("interactive", FLAG, "keep its standard input open for `send`"),
     Param("leave_children", FLAG, "spare what it leaves running"),
     Param("output_limit", OPTION, "output kept of one attempt", metavar="SIZE"),
-    Param("output_full", OPTION, "what happens beyond that: drop the rest, or fail", choices=("drop", "fail"), metavar="drop|fail"),
+    Param("output_full", OPTION, "what happens beyond that: drop the rest, or fail", choices=("drop", "fail"), metavar="drop/fail"),
     Param("after", OPTION, "not before these jobs have completed: ids, ranges, names, `last`", metavar="JOBS", completer="job-ids", repeat=True, commas=True),
     Param("after_any", OPTION, "not before these jobs have ended, however", metavar="JOBS", completer="job-ids", repeat=True, commas=True),
     Param("after_failed", OPTION, "only if these jobs have died", metavar="JOBS", completer="job-ids", repeat=True, commas=True),
@@ -89,7 +89,7 @@ TABLE: tuple[Command, ...] = (
             Param("quiet", FLAG, "print only the id"),
             Param("job", TAIL, "the command line, or a job as JSON", metavar="COMMAND…"),
         ),
-        aliases=("add",), topic=_JOBS, mutates=True,
+        aliases=("add",), topic=_JOBS,
         description=(
             "Everything behind the flags is the job's, verbatim: quotes, pipes and variables mean what they mean to"
             " the shell that runs it. After -- it is taken as it is. What begins with { is a job as JSON.\n"
@@ -127,7 +127,7 @@ TABLE: tuple[Command, ...] = (
             Param("queue", POSITIONAL, "the queue", completer="queues"),
             Param("messages", TAIL, "each is one argument of the queue's command", metavar="MESSAGE…"),
         ),
-        topic=_JOBS, mutates=True,
+        topic=_JOBS,
         description=(
             "Each message is a job: the queue's command with the message in place of {}, or behind it, as one argument whatever"
             " is in it. `submit QUEUE -` takes every line of standard input that is not empty."
@@ -204,13 +204,13 @@ TABLE: tuple[Command, ...] = (
     ),
     Command(
         ("pause",), "hold jobs: a waiting one is not started, a running one stands still", "queuectl.commands.acting:pause",
-        (*_FILTERS, _WHICH), aliases=("hold",), topic=_END, mutates=True,
+        (*_FILTERS, _WHICH), aliases=("hold",), topic=_END,
         description="`all` is every job that is not finished. Timeouts of a running job stand still too.",
         examples=("pause 3", "pause all --queue gpu"),
     ),
     Command(
         ("resume",), "let paused jobs go on", "queuectl.commands.acting:resume",
-        (*_FILTERS, _WHICH), aliases=("release",), topic=_END, mutates=True, examples=("resume 3", "resume all"),
+        (*_FILTERS, _WHICH), aliases=("release",), topic=_END, examples=("resume 3", "resume all"),
     ),
     Command(
         ("edit",), "change jobs that are not running", "queuectl.commands.steering:edit",
@@ -222,7 +222,7 @@ TABLE: tuple[Command, ...] = (
             Param("no_keep_waiting", FLAG, "cancel it when what it waits for can never be"),
             _WHICH._replace(help="ids, ranges and names", nargs="+"),
         ),
-        topic=_END, mutates=True,
+        topic=_END,
         description=(
             "Without flags the job is opened in $VISUAL or $EDITOR, and changed only if all of it is right.\n"
             "`none` takes a value back: edit 3 --timeout none --after none --need none."
@@ -237,12 +237,12 @@ TABLE: tuple[Command, ...] = (
             Param("last", FLAG, "behind all that waits in their queue"),
             *_FILTERS, _WHICH,
         ),
-        topic=_END, mutates=True, examples=("move 3 --first", "move failed --to slow"),
+        topic=_END, examples=("move 3 --first", "move failed --to slow"),
     ),
     Command(
         ("signal",), "send a signal to running jobs", "queuectl.commands.steering:send_signal",
         (*_FILTERS, Param("signal", POSITIONAL, "TERM, SIGUSR1, 15 …", metavar="NAME", completer="signals"), _WHICH),
-        topic=_END, mutates=True, description="Only delivers it: a job that ends of it has failed like any other.",
+        topic=_END, description="Only delivers it: a job that ends of it has failed like any other.",
         examples=("signal USR1 3",),
     ),
     Command(
@@ -252,22 +252,22 @@ TABLE: tuple[Command, ...] = (
             Param("job", POSITIONAL, "the job", metavar="JOB", completer="job-ids"),
             Param("text", POSITIONAL, "what to write", metavar="TEXT", nargs="*"),
         ),
-        topic=_END, mutates=True, description="For jobs enqueued with --interactive.", examples=("send 3 yes",),
+        topic=_END, description="For jobs enqueued with --interactive.", examples=("send 3 yes",),
     ),
     Command(
         ("cancel",), "end jobs for good; they stay listed", "queuectl.commands.acting:cancel",
-        (Param("now", FLAG, "SIGKILL at once"), *_FILTERS, _YES, _WHICH), aliases=("kill",), topic=_END, mutates=True,
+        (Param("now", FLAG, "SIGKILL at once"), *_FILTERS, _YES, _WHICH), aliases=("kill",), topic=_END,
         description="A running job gets SIGTERM, then SIGKILL. `all` is every job that is not finished.",
         examples=("cancel 3", "cancel 5-9 --now", "cancel all --queue gpu"),
     ),
     Command(
         ("retry",), "run failed jobs now, finished ones afresh", "queuectl.commands.acting:retry",
-        (*_FILTERS, _WHICH), aliases=("restart",), topic=_END, mutates=True,
+        (*_FILTERS, _WHICH), aliases=("restart",), topic=_END,
         description="`all` is every failed and dead job. The history stays.", examples=("retry 3", "retry all"),
     ),
     Command(
         ("remove",), "delete jobs and their output", "queuectl.commands.acting:remove",
-        (*_FILTERS, _YES, _WHICH), aliases=("rm",), topic=_END, mutates=True,
+        (*_FILTERS, _YES, _WHICH), aliases=("rm",), topic=_END,
         description="Running jobs are refused: cancel them first.", examples=("remove 3", "remove completed --since 1d"),
     ),
     Command(
@@ -277,7 +277,7 @@ TABLE: tuple[Command, ...] = (
             Param("state", OPTION, "completed, cancelled or dead", type="states", completer="states", repeat=True, commas=True),
             _YES,
         ),
-        aliases=("clean",), topic=_END, mutates=True,
+        aliases=("clean",), topic=_END,
         description="Without flags: what the settings keep-completed, keep-completed-count and keep-cancelled say.",
         examples=("prune", "prune --older-than 7d --state completed"),
     ),
@@ -306,13 +306,13 @@ TABLE: tuple[Command, ...] = (
             Param("now", FLAG, "end running jobs and hand them back, uncounted"),
             Param("workers", POSITIONAL, "how many; all by default", type="count", metavar="N", nargs="?"),
         ),
-        topic=_GROUPS, mutates=True, examples=("worker stop", "worker stop 1"),
+        topic=_GROUPS, examples=("worker stop", "worker stop 1"),
     ),
     Command(("worker", "list"), "list workers", "queuectl.commands.workers:list_workers", topic=_GROUPS),
     Command(
         ("queue", "create"), "create a queue", "queuectl.commands.queues:create",
         (*_QUEUE, Param("queue", POSITIONAL, "its name", metavar="NAME")),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
         examples=("queue create gpu --limit 2", "queue create thumbs --command './thumb.sh {}' --limit 4 --max-retries 2"),
     ),
     Command(
@@ -324,7 +324,7 @@ TABLE: tuple[Command, ...] = (
             Param("no_pull", FLAG, "give its jobs to every worker"),
             _QUEUE_NAME,
         ),
-        topic=_GROUPS, mutates=True, description="`none` takes a value back: queue set gpu --limit none.",
+        topic=_GROUPS, description="`none` takes a value back: queue set gpu --limit none.",
         examples=("queue set gpu --limit 4", "queue set gpu --limit none --rate 10/m"),
     ),
     Command(
@@ -338,15 +338,15 @@ TABLE: tuple[Command, ...] = (
     ),
     Command(
         ("queue", "pause"), "start no more jobs of a queue", "queuectl.commands.queues:pause", (_QUEUE_NAME,),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
     ),
     Command(
         ("queue", "resume"), "start jobs of a queue again", "queuectl.commands.queues:resume", (_QUEUE_NAME,),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
     ),
     Command(
         ("queue", "remove"), "delete a queue without jobs", "queuectl.commands.queues:remove", (_QUEUE_NAME,),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
     ),
     Command(
         ("schedule", "add"), "enqueue a job again and again", "queuectl.commands.schedules:add",
@@ -354,15 +354,15 @@ TABLE: tuple[Command, ...] = (
             Param("schedule", POSITIONAL, "its name", metavar="NAME"),
             Param("when", POSITIONAL, "five fields of cron in quotes, @daily and the like, or every 10m", metavar="WHEN", completer="times", nargs="+"),
             Param("tz", OPTION, "the time zone its times are in; this machine's by default", metavar="ZONE", completer="zones"),
-            Param("overlap", OPTION, "while its last job has not ended: skip this time, or queue one more; skip by default", choices=("skip", "queue"), metavar="skip|queue"),
-            Param("missed", OPTION, "after times when no host was running: enqueue none, one, or all of at most 1,000; one by default", choices=("none", "one", "all"), metavar="none|one|all"),
+            Param("overlap", OPTION, "while its last job has not ended: skip this time, or queue one more; skip by default", choices=("skip", "queue"), metavar="skip/queue"),
+            Param("missed", OPTION, "after times when no host was running: enqueue none, one, or all of at most 1,000; one by default", choices=("none", "one", "all"), metavar="none/one/all"),
             Param("replace", FLAG, "in place of the schedule of that name"),
             *_JOB,
             Param("paused", FLAG, "hold each job until `resume`"),
             Param("no_shell", FLAG, "run the program directly, its words as they are"),
             Param("job", TAIL, "behind --: the command line", metavar="-- COMMAND…"),
         ),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
         description=(
             "Schedules fire while a host with workers runs anywhere, once however many there are. A time that the clocks skip in"
             " spring fires once right after the gap, one that comes twice in autumn fires once; a star in the minutes or hours"
@@ -376,19 +376,19 @@ TABLE: tuple[Command, ...] = (
     Command(("schedule", "list"), "list schedules: when they fire next, and what came of the last time", "queuectl.commands.schedules:list_schedules", topic=_GROUPS),
     Command(
         ("schedule", "pause"), "let a schedule fire no more for now", "queuectl.commands.schedules:pause", (_SCHEDULE,),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
     ),
     Command(
         ("schedule", "resume"), "let a schedule fire again, from its next time on", "queuectl.commands.schedules:resume", (_SCHEDULE,),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
     ),
     Command(
         ("schedule", "run"), "enqueue the job of a schedule now; its times stay as they are", "queuectl.commands.schedules:run", (_SCHEDULE,),
-        topic=_GROUPS, mutates=True, examples=("schedule run nightly",),
+        topic=_GROUPS, examples=("schedule run nightly",),
     ),
     Command(
         ("schedule", "remove"), "delete a schedule; jobs it has made stay", "queuectl.commands.schedules:remove", (_SCHEDULE,),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
     ),
     Command(("dlq", "list"), "list dead jobs and why they died", "queuectl.commands.dlq:list_dead", (*_FILTERS[1:], _WHICH), topic=_GROUPS),
     Command(
@@ -398,11 +398,11 @@ TABLE: tuple[Command, ...] = (
             Param("keep_attempts", FLAG, "one more run instead of all of them"),
             *_FILTERS[1:], _WHICH,
         ),
-        topic=_GROUPS, mutates=True, examples=("dlq retry 1", "dlq retry all", "dlq retry 1 --edit --keep-attempts"),
+        topic=_GROUPS, examples=("dlq retry 1", "dlq retry all", "dlq retry 1 --edit --keep-attempts"),
     ),
     Command(
         ("dlq", "purge"), "delete dead jobs, all by default", "queuectl.commands.dlq:purge", (*_FILTERS[1:], _YES, _WHICH),
-        topic=_GROUPS, mutates=True,
+        topic=_GROUPS,
     ),
     Command(
         ("set",), "show or change settings", "queuectl.commands.keeping:set_value",
@@ -412,7 +412,7 @@ TABLE: tuple[Command, ...] = (
             Param("setting", POSITIONAL, "its name", metavar="NAME", completer="settings", nargs="?"),
             Param("value", POSITIONAL, "its new value", metavar="VALUE", completer="setting-values", nargs="*"),
         ),
-        topic=_KEEP, mutates=True, examples=("set", "set max-retries 5", "set timeout 10m --queue gpu"),
+        topic=_KEEP, examples=("set", "set max-retries 5", "set timeout 10m --queue gpu"),
     ),
     Command(
         ("export",), "write jobs with all their history as lines of JSON", "queuectl.commands.transfer:export",
@@ -429,7 +429,7 @@ TABLE: tuple[Command, ...] = (
     Command(
         ("import",), "bring exported jobs in, under their ids", "queuectl.commands.transfer:import_jobs",
         (Param("file", POSITIONAL, "what export wrote; - is standard input", completer="files", metavar="FILE"),),
-        topic=_KEEP, mutates=True,
+        topic=_KEEP,
         description="All or nothing. Queues, settings and schedules that are there already stay as they are; what was running waits again.",
         examples=("import jobs.jsonl",),
     ),
@@ -456,7 +456,7 @@ TABLE: tuple[Command, ...] = (
             Param("tls_key", OPTION, "and its key", metavar="FILE", completer="files"),
             Param("allow_remote", FLAG, "let other machines send messages"),
             Param("allow_insecure", FLAG, "serve HTTP to other machines without TLS, tokens readable on the way"),
-            Param("log_format", OPTION, "how it tells what happens, on standard error", choices=("text", "json"), metavar="text|json"),
+            Param("log_format", OPTION, "how it tells what happens, on standard error", choices=("text", "json"), metavar="text/json"),
             Param("detach", FLAG, "run in the background, without a terminal"),
             Param("install_unit", FLAG, "write a systemd unit that does the same, and end"),
             Param("force", FLAG, "with --install-unit: replace another one"),
@@ -501,7 +501,7 @@ TABLE: tuple[Command, ...] = (
             Param("processes", OPTION, "how many at once; 2 by default", type="count", metavar="N", short="-p"),
             Param("queue", OPTION, "the queue; it is made if need be", metavar="QUEUE", completer="queues", short="-q"),
             Param("spool", OPTION, "the directory of the spool files; QUEUECTL_SPOOL, or in the state directory", metavar="DIR", completer="directories"),
-            Param("log_format", OPTION, "how it tells what happens, on standard error", choices=("text", "json"), metavar="text|json"),
+            Param("log_format", OPTION, "how it tells what happens, on standard error", choices=("text", "json"), metavar="text/json"),
             Param("command_line", TAIL, "the command; the message is its last argument, or stands in place of {}", metavar="COMMAND…"),
         ),
         topic=_KEEP, local=True,

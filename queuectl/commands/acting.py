@@ -1,4 +1,4 @@
-"""`cancel`, `retry`, `remove`: verbs that change jobs somebody selected."""
+"""`cancel`, `retry`, `pause`, `resume`, `remove`: verbs that change jobs somebody selected."""
 
 from __future__ import annotations
 

@@ -79,10 +79,10 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
     if new.name is not None:
         raise UsageError("enqueue: a name is for one job; an array has the id of its first job")
     if args.dry_run:
-        from queuectl.commands.adding import dry_run
+        from queuectl.commands.tally import dry_run
 
         return dry_run(ctx, (new,) * len(indices.numbers))
-    from queuectl.commands.adding import Tally
+    from queuectl.commands.tally import Tally
 
     jobs = list(_jobs(new, indices))
     tally = Tally()
@@ -116,8 +116,7 @@ def _remarks(ctx: Context, new: NewJob) -> Iterator[str]:
     from queuectl.commands.hints import remarks
 
     yield from remarks(new, ctx.environ, ctx.memo)
-    in_shell = new.shell if new.shell is not None else not new.args
-    if not in_shell and any("$QUEUECTL" in word for word in new.args or ()):
+    if not new.in_shell and any("$QUEUECTL" in word for word in new.args or ()):
         yield "no shell runs it, so $QUEUECTL_INDEX stays as it is: put the command in one word"
 
 

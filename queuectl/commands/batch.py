@@ -14,7 +14,13 @@ import time
 from queuectl.commands.context import ONE_SHOT
 from queuectl.commands.drafts import Maker
 from queuectl.commands.result import Result, Stream, Text, plural
-from queuectl.commands.results import key_of, path_of, remove_drafts, sync_directory, write_result
+from queuectl.commands.resultfiles import (
+    key_of,
+    path_of,
+    remove_drafts,
+    sync_directory,
+    write_result,
+)
 from queuectl.errors import EXIT_INTERRUPTED, EXIT_WAIT_FAILED, QueuectlError, UsageError
 from queuectl.job import COMPLETED, FINAL, STATES
 from queuectl.record import Record
@@ -63,7 +69,7 @@ def batch(ctx: Context, args: Args) -> Result:
 def _asked(ctx: Context, args: Args) -> tuple[NewJob, Sequence[str]]:
     """Return a job like each of them, and the files. Raises UsageError."""
     from queuectl.commands import GRAMMAR
-    from queuectl.commands.patterned import pattern_of, values_of
+    from queuectl.commands.parallel import pattern_of, values_of
 
     tail: Tail = args.command_line
     pattern = pattern_of(tail) if tail else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from queuectl.commands.adding import Tally, dry_run
 from queuectl.commands.drafts import Maker, directory
 from queuectl.commands.jobs import no_workers
 from queuectl.commands.result import Result, Text, plural
+from queuectl.commands.tally import Tally, dry_run
 from queuectl.errors import QueuectlError, Refused, UsageError
 
 TYPE_CHECKING = False
@@ -123,7 +123,7 @@ def _add_all(ctx: Context, store: Store, make: Make, file: BinaryIO) -> Tally:
     total = os.fstat(file.fileno()).st_size
     done = 0
     with store.transaction():
-        for start, lines, size in chunks(file):
+        for start, lines, size in chunks(file) if store.groups else _all_at_once(file):
             jobs = _jobs(make, lines, start)
             try:
                 tally.added(store.add(jobs) if jobs else ())
@@ -155,6 +155,9 @@ def _blamed(
     store: Store, make: Make, lines: Sequence[str], start: int, error: QueuectlError
 ) -> QueuectlError:
     """Return the error with the number of the line at which the store refused."""
+    if not store.groups:
+        # to try them one by one would enqueue them
+        return _blamed_by_what_it_says(make, lines, start, error)
     names: dict[str | None, int] = {}
     for number, line in enumerate(lines, start):
         job = make(line)
@@ -169,6 +172,22 @@ def _blamed(
         except QueuectlError as found:
             return _bad_line(number, found)
     return error
+
+
+def _blamed_by_what_it_says(
+    make: Make, lines: Sequence[str], start: int, error: QueuectlError
+) -> QueuectlError:
+    """Return the error with the number of the first line that has the name or queue it tells of."""
+    facts = {key: error.facts[key] for key in ("name", "queue") if key in error.facts}
+    found: list[int] = []
+    for number, line in enumerate(lines, start):
+        job = make(line)
+        if job is not None and facts and all(getattr(job, key) == facts[key] for key in facts):
+            found.append(number)
+            if "name" in facts and len(found) == 2:
+                reason = f"the name {job.name!r} is given in line {found[0]} already"
+                return _bad_line(number, Refused(reason))
+    return _bad_line(found[0], error) if found else error
 
 
 def _bad_line(number: int, error: QueuectlError) -> BadLine:
@@ -247,6 +266,15 @@ def chunks(file: BinaryIO) -> Iterator[tuple[int, list[str], int]]:
         yield number, [_text(rest)], 0
 
 
+def _all_at_once(file: BinaryIO) -> Iterator[tuple[int, list[str], int]]:
+    """Yield what `chunks` yields as one."""
+    every, size = [], 0
+    for _, lines, read in chunks(file):
+        every += lines
+        size += read
+    yield 1, every, size
+
+
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
@@ -279,10 +307,5 @@ def _answer(ctx: Context, args: Args, tally: Tally) -> Result:
     where = f": {', '.join(tally.spans[:10])}" if tally.ranges else ""
     text = f"{plural(tally.jobs, 'job')} enqueued{where}"
     if tally.jobs:
-        notes.extend(no_workers(ctx, maker_queue(args)))
+        notes.extend(no_workers(ctx, args.queue or "default"))
     return Result(data, (Text(text),), notes, exit_code)
-
-
-def maker_queue(args: Args) -> str:
-    """Return the queue most of the lines went to."""
-    return args.queue or "default"

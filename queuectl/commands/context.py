@@ -46,10 +46,10 @@ class Context:
     ) -> None:
         """Open nothing yet.
 
-        `url` tells what opens the store in another process; `stdin` is what `enqueue -` reads, None when it is taken; `confirm` asks a person, None
-        when there is nobody to ask; `progress` hears (jobs so far, about how many there are
-        or 0) while many are enqueued; `on_settled`
-        hears on the pump's thread how each job of this process's workers ended.
+        `url` tells what opens the store in another process; `stdin` is what `enqueue -` reads, None
+        when it is taken; `confirm` asks a person, None when there is nobody to ask; `progress` hears
+        (jobs so far, about how many there are or 0) while many are enqueued; `on_settled` hears on
+        the pump's thread how each job of this process's workers ended.
         """
         self._open_store = open_store
         self._store: Store | None = None

@@ -6,7 +6,7 @@ import os
 
 from queuectl.commands.drafts import AUTO
 from queuectl.errors import BadValue, NotFound, UsageError
-from queuectl.job import WHEN_COMPLETED, WHEN_ENDED, WHEN_FAILED, After
+from queuectl.job import SLOTS, WHEN_COMPLETED, WHEN_ENDED, WHEN_FAILED, After
 from queuectl.selection import LAST, parse_words
 from queuectl.store.base import Filter
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from queuectl.table import Args
 
 _LONGEST_KEY = 200
-_SLOTS = "slots"
 #: by flag: what it waits for
 WHEN = (("after", WHEN_COMPLETED), ("after_any", WHEN_ENDED), ("after_failed", WHEN_FAILED))
 _MET = {
@@ -64,7 +63,7 @@ def needs_of(slots: str | None, texts: Sequence[str]) -> Mapping[str, int] | Non
     # in one piece, so that a name given twice is seen
     needs = dict(parse_needs(",".join(texts))) if texts else {}
     if slots is not None:
-        needs[_SLOTS] = parse_slots(slots)
+        needs[SLOTS] = parse_slots(slots)
     return needs
 
 
@@ -80,8 +79,7 @@ def key_of(new: NewJob) -> str:
     """Return the key that `auto` means: queue, command, args and shell, hashed."""
     import hashlib
 
-    in_shell = new.shell if new.shell is not None else not new.args
-    shell = new.policy.get("shell", "") if in_shell else "-"
+    shell = new.policy.get("shell", "") if new.in_shell else "-"
     parts = (new.queue, shell, new.command, *(new.args or ()))
     data = b"\0".join(os.fsencode(part) for part in parts)
     return "auto:" + hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import queuectl
-from queuectl.commands.result import plural, say
+from queuectl.commands.result import plural, say, short_id
 from queuectl.errors import Refused, UsageError
 from queuectl.handover import log_path
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from queuectl.commands.context import Context
     from queuectl.commands.result import Result
-
-_SHORT = 8
 
 
 def start_detached(
@@ -51,8 +49,8 @@ def start_detached(
     host, pid = facts["host"], facts["pid"]
     only = f" for {', '.join(queues)}" if queues else ""
     text = (
-        f"host {host[:_SHORT]} (pid {pid}) runs {plural(workers, 'worker')}{only} in the background\n"
-        f"stop it: queuectl worker stop --host {host[:_SHORT]}"
+        f"host {short_id(host)} (pid {pid}) runs {plural(workers, 'worker')}{only} in the background\n"
+        f"stop it: queuectl worker stop --host {short_id(host)}"
     )
     log = log_path(ctx.store.local_directory, host)
     return say(text, {**facts, "log": log})

@@ -39,7 +39,7 @@ def retry(ctx: Context, args: Args) -> Result:
         (DEAD,),
         (DEAD,),
     )
-    chosen = _chosen(ctx, args)
+    chosen = picking.selection_of(ctx, args)
     if args.edit:
         return acting.act(ctx, args, verb, _edited(ctx, chosen))
     return acting.act(ctx, args, verb, chosen)
@@ -73,16 +73,12 @@ def purge(ctx: Context, args: Args) -> Result:
         "remove", "removed", lambda store, ids: _if_dead(store, ids, store.remove), (DEAD,), (DEAD,),
         destructive=True,
     )  # fmt: skip
-    chosen = _chosen(ctx, args)
+    chosen = picking.selection_of(ctx, args)
     return acting.act(ctx, args, verb, Selection(all=True) if chosen.empty else chosen)
 
 
 def _dead(ctx: Context, args: Args) -> Selection:
     return picking.selection_of(ctx, args)._replace(states=(DEAD,))
-
-
-def _chosen(ctx: Context, args: Args) -> Selection:
-    return picking.selection_of(ctx, args)
 
 
 def _if_dead(

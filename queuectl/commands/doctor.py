@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from queuectl.store.base import HostInfo, Store
     from queuectl.table import Args
 
-#: ms without a sign of life after which a host of another machine is worth a remark
-SILENT = 120_000
 #: orphans named one by one
 _NAMED = 5
 
@@ -73,20 +71,22 @@ def _hosts(store: Store, hosts: list[HostInfo]) -> Iterator[Check]:
 
 
 def _life(store: Store, host: HostInfo) -> tuple[bool, str]:
-    silent = store.now() - host.seen_at
+    now = store.now()
     here = _life_here(store, host)
     if here is not None:
         return here
     if host.id in store.expired():
         return False, "its lease has ended; the next worker host takes its jobs back"
-    if silent > SILENT:
-        return False, f"no sign of life for {silent // 1000} s; look at that machine"
-    return True, f"seen {max(0, silent) // 1000} s ago"
+    seconds = max(0, now - host.seen_at) // 1000
+    if host.is_silent(now):
+        return False, f"no sign of life for {seconds} s; look at that machine"
+    return True, f"seen {seconds} s ago"
 
 
 def _life_here(store: Store, host: HostInfo) -> tuple[bool, str] | None:
     """Return what the host's file on this machine says, None where it has none."""
-    from queuectl.hostfile import OtherHost, boot_clock, boot_id, pid_namespace
+    from queuectl.clocks import boot_clock
+    from queuectl.hostfile import OtherHost, boot_id, pid_namespace
     from queuectl.paths import host_path, hosts_directory, wake_path
     from queuectl.recovery import LEASE
 

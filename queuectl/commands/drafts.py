@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from queuectl.errors import BadValue, UsageError
-from queuectl.job import NewJob
+from queuectl.job import LONGEST_WORD, NewJob
 from queuectl.selection import check_name, looks_like_selection
 from queuectl.settings import BY_NAME, PER_JOB, canonical
 from queuectl.tokens import unquote_whole
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     Fields = dict[str, object]
 
 
-#: bytes of one argument without its NUL: Linux refuses more (MAX_ARG_STRLEN in execve(2))
-LONGEST_WORD = 128 * 1024 - 1
 #: a unique key that means: the queue and the command
 AUTO = "auto"
-#: flags about other jobs and about what a host has
+#: the host's to set, where a job needs some of its GPUs
 _GPUS = "CUDA_VISIBLE_DEVICES"
+#: flags about other jobs and about what a host has
 _DEMANDS = ("after", "after_any", "after_failed", "unique", "slots", "need")
 
 
@@ -89,7 +88,8 @@ class Maker:
                 )
         check_command(line)
         if self.no_shell:
-            return self.make(_split(line))
+            program, *args = split_line(line)
+            return self.make({"command": program, "args": tuple(args), "shell": False})
         # all but the command is the same for every line of a file
         if self._rest is None:
             self._rest = self._make({"command": line})[1:]
@@ -148,14 +148,14 @@ def _mapping(value: object) -> Mapping[str, str]:
     return value  # type: ignore[return-value]
 
 
-def _split(line: str) -> Fields:
+def split_line(line: str) -> list[str]:
+    """Return the words of a command line that no shell is to run. Raises UsageError."""
     import shlex
 
     try:
-        words = shlex.split(line)
+        return shlex.split(line)
     except ValueError as error:
         raise UsageError(f"enqueue --no-shell: {error}") from None
-    return {"command": words[0], "args": tuple(words[1:]), "shell": False}
 
 
 def check_command(line: str) -> None:

@@ -9,11 +9,10 @@ import stat
 import threading
 import time
 
-from queuectl.commands.result import Result, plural, say
+from queuectl.commands.result import Result, jobs_named, plural, say
 from queuectl.errors import QueuectlError
-from queuectl.handover import go_headless
-from queuectl.job import FAILED, PENDING, PROCESSING
-from queuectl.resources import SLOTS
+from queuectl.handover import end_with_front, go_headless, once
+from queuectl.job import FAILED, PENDING, PROCESSING, SLOTS
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
@@ -50,7 +49,7 @@ class Foreground:
         *,
         until_empty: bool,
     ) -> None:
-        """Take over the signals of this process. `telling` hears of what the workers do."""
+        """Take over the signals of this process, before its workers start. `telling` hears of them."""
         self._ctx = ctx
         self._host = host
         self._queues = queues
@@ -66,7 +65,18 @@ class Foreground:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
         telling.bell = lambda: self._ring(_HEARD)
+
+    def watch(self) -> None:
+        """Wait for the end of the workers, which have been started."""
         threading.Thread(target=self._tell_the_end, name="end-of-workers", daemon=True).start()
+        end_with_front()
+
+    def let_go(self) -> None:
+        """Give the signals back."""
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _tell_the_end(self) -> None:
         self._host.join()
@@ -91,7 +101,7 @@ class Foreground:
             said = b""
             if select.select([self._wake], [], [], wait)[0]:
                 said = os.read(self._wake, 64)
-            signals = bytes(number for number in said if number not in (_ENDED, _HEARD))
+            signals = once(bytes(number for number in said if number not in (_ENDED, _HEARD)))
             if _ENDED in said:
                 return self._end()
             if signals:
@@ -127,16 +137,12 @@ class Foreground:
         if not ids or hung_up:
             # nothing to wait for, or nobody to tell
             return Result(then=self.stay)
-        named = ", ".join(map(str, ids[:_NAMED])) + (", …" if len(ids) > _NAMED else "")
-        jobs = f"{'job' if len(ids) == 1 else 'jobs'} {named}"
+        jobs = jobs_named(ids)
         text = f"ending {jobs}" if now else f"finishing {jobs}; once more to hand back instead"
         return Result(notes=(text,), then=self.stay)
 
     def _end(self) -> Result:
-        signal.set_wakeup_fd(-1)
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.let_go()
         try:
             # the second one is answered when the ends before the first have been told
             for _ in range(2):

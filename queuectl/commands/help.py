@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queuectl.commands import GRAMMAR, TABLE
 from queuectl.commands.result import Result, Text, say
-from queuectl.table import COMMON, FLAG, OPTION, Command, Param
+from queuectl.table import COMMON, FLAG, OPTION, SESSION, Command, Param
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def overview() -> Iterator[str]:
                 yield f"  {command.name.ljust(width)}  {command.summary}{also}"
         yield ""
     yield "`help COMMAND`, or `COMMAND --help`, explains one. Every command takes --json."
+    yield f"On the command line every one takes {_session()} as well."
 
 
 def explain(command: Command, width: int = 80) -> Iterator[str]:
@@ -64,11 +65,23 @@ def explain(command: Command, width: int = 80) -> Iterator[str]:
     yield ""
     for name, text in rows:
         yield f"  {name.ljust(widest)}  {text}"
+    yield ""
+    yield f"On the command line also {_session(command)}."
     if command.examples:
         yield ""
         yield "For example:"
         for example in command.examples:
             yield f"  {example}"
+
+
+def _session(command: Command | None = None) -> str:
+    """Return the flags of the session, but for those that mean something else to a command."""
+    flags = [
+        f"{param.flag} {param.placeholder}"
+        for param in SESSION
+        if command is None or command.session_flag(param.flag)
+    ]
+    return f"{', '.join(flags[:-1])} and {flags[-1]}"
 
 
 def _parameters(command: Command) -> Iterator[tuple[str, str]]:

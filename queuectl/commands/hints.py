@@ -8,7 +8,7 @@ from queuectl.tokens import quotes_closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from queuectl.job import NewJob
 
@@ -41,7 +41,7 @@ def remarks(new: NewJob, environ: Mapping[str, str], memo: dict[object, object])
         memo[place] = os.path.isdir(new.cwd)
     if not memo[place]:
         yield f"there is no directory {new.cwd} now"
-    in_shell = new.shell if new.shell is not None else not new.args
+    in_shell = new.in_shell
     program = _first_word(new.command) if in_shell else new.command
     if program and not (in_shell and program in _BUILT_IN):
         key = (program, new.cwd, new.env.get("PATH"))
@@ -52,6 +52,8 @@ def remarks(new: NewJob, environ: Mapping[str, str], memo: dict[object, object])
             yield f"there is no program {program}{where} now"
     if in_shell:
         yield from _about_shell_line(new, environ)
+    elif new.args:
+        yield from _about_flags(new.args)
 
 
 def _about_shell_line(new: NewJob, environ: Mapping[str, str]) -> Iterator[str]:
@@ -61,7 +63,7 @@ def _about_shell_line(new: NewJob, environ: Mapping[str, str]) -> Iterator[str]:
     if not quotes_closed(line):
         yield "a quote in the command is not closed"
     if " --" in line:
-        yield from _about_flags(line)
+        yield from _about_flags(line.split()[1:])
     if "$" not in line:
         return
     for name in dict.fromkeys(_variables(line)):
@@ -70,9 +72,9 @@ def _about_shell_line(new: NewJob, environ: Mapping[str, str]) -> Iterator[str]:
             yield f"${name} is set here but will not be when the job runs: add --env {name}"
 
 
-def _about_flags(line: str) -> Iterator[str]:
+def _about_flags(words: Iterable[str]) -> Iterator[str]:
     """Yield a remark about a flag of ours behind the command, which gets it."""
-    for word in line.split()[1:]:
+    for word in words:
         flag = word.partition("=")[0]
         if flag in _OUR_FLAGS:
             yield f"{flag} stands behind the command and goes to it: flags of enqueue come first"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from queuectl.table import Args
 
 NO_WORKERS = "no workers anywhere: it waits; start one with `worker start`"
-_BULK, _ARRAY, _PATTERN = "bulk", "arrays", "patterned"
+_BULK, _ARRAY, _PATTERN = "bulk", "arrays", "parallel"
 #: in a context's memo: the remarks that stand, by text, each with the queue it is about
 _SAID = "said"
 
@@ -41,7 +41,7 @@ def enqueue(ctx: Context, args: Args) -> Result:
         return answer
     prepared = prepare(ctx, args)
     if prepared is None:
-        from queuectl.commands.adding import dry_run
+        from queuectl.commands.tally import dry_run
 
         return dry_run(ctx, (one_job(ctx, args),))
     (job_id,) = ctx.write(lambda store: store.add((prepared.new,)))
@@ -90,7 +90,7 @@ def _way_of_many(args: Args) -> str:
         return _BULK
     # seldom: what has to be looked at closely is looked at there
     if tail and not tail.verbatim and ":::" in (tail.text or "\n".join(tail.words)):
-        from queuectl.commands.patterned import pattern_of
+        from queuectl.commands.parallel import pattern_of
 
         if pattern_of(tail):
             return _PATTERN
@@ -173,13 +173,7 @@ def paused_note(info: QueueInfo) -> str:
 
 def understood(ctx: Context, new: NewJob, waiting: str = "") -> str:
     """Return a job as it was understood, in one line."""
-    if new.args:
-        import shlex
-
-        command = shlex.join((new.command, *new.args))
-    else:
-        command = new.command
-    return with_remarks(ctx, command, new, waiting)
+    return with_remarks(ctx, new.words, new, waiting)
 
 
 def with_remarks(ctx: Context, command: str, new: NewJob, waiting: str = "") -> str:
@@ -191,7 +185,7 @@ def with_remarks(ctx: Context, command: str, new: NewJob, waiting: str = "") -> 
 
 
 def _place(new: NewJob) -> Iterator[str]:
-    if not (new.shell if new.shell is not None else not new.args):
+    if not new.in_shell:
         yield "no shell"
     if new.name is not None:
         yield f"name {new.name}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from queuectl.commands.drafts import LONGEST_WORD, check_variable, directory, due_time
+from queuectl.commands.drafts import check_variable, directory, due_time
 from queuectl.errors import BadValue, UsageError, did_you_mean
+from queuectl.job import LONGEST_WORD, SLOTS
 from queuectl.selection import check_name
 from queuectl.settings import BY_NAME, PER_JOB, canonical
 from queuectl.timespec import parse_duration
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 #: fields that name jobs to wait for
 _AFTER = frozenset(("after", "after_any", "after_failed"))
-#: how a job says how many workers it takes, in JSON and among its needs
-SLOTS = "slots"
 
 
 def read_job(text: str, ctx: Context) -> Fields:

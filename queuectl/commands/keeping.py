@@ -5,7 +5,8 @@ from __future__ import annotations
 from queuectl.commands.result import Column, Result, Table, plural, say
 from queuectl.errors import BadValue, UsageError
 from queuectl.job import CANCELLED, COMPLETED, FINAL
-from queuectl.settings import DEFAULT, ENVIRONMENT, QUEUE, SETTINGS, STORE, canonical, find, parse
+from queuectl.retention import surplus
+from queuectl.settings import DEFAULT, ENVIRONMENT, QUEUE, SETTINGS, STORE, canonical, find
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from queuectl.settings import Setting
     from queuectl.store.base import Store
     from queuectl.table import Args
+
+#: jobs pruned in one transaction
+_PORTION = 1000
 
 
 def set_value(ctx: Context, args: Args) -> Result:
@@ -141,39 +145,20 @@ def prune(ctx: Context, args: Args) -> Result:
     return say(f"{plural(removed, 'job')} removed", {"removed": removed})
 
 
-def _prune(ctx: Context, states: Sequence[State], before: int | None) -> int:
-    """Remove in batches, so that no other writer waits for long."""
+def _prune(
+    ctx: Context, states: Sequence[State], before: int | None, most: int | None = None
+) -> int:
+    """Remove in portions, so that no other writer waits for long; return how many."""
     removed = 0
-    while batch := ctx.write(lambda store: store.prune(states, before)):
-        removed += batch
+    while most is None or removed < most:
+        portion = _PORTION if most is None else min(_PORTION, most - removed)
+        gone = ctx.write(lambda store, portion=portion: store.prune(states, before, portion))  # type: ignore[misc]
+        removed += gone
+        if not gone:
+            break
     return removed
 
 
 def prune_by_settings(ctx: Context) -> int:
-    """Remove what the keep- settings do not keep; dead jobs always stay. Return how many."""
-    now = ctx.store.now()
-    removed = 0
-    kept: tuple[tuple[str, State], ...] = (
-        ("keep-completed", COMPLETED),
-        ("keep-cancelled", CANCELLED),
-    )
-    for name, state in kept:
-        age = _number(ctx.store, name)
-        if age:
-            removed += _prune(ctx, (state,), now - age)
-    most = _number(ctx.store, "keep-completed-count")
-    excess = ctx.store.counts()[COMPLETED] - most
-    while most and excess > 0:
-        size = min(excess, 1000)
-        batch = ctx.write(lambda store, size=size: store.prune((COMPLETED,), None, size))  # type: ignore[misc]
-        if not batch:
-            break
-        removed += batch
-        excess -= batch
-    return removed
-
-
-def _number(store: Store, name: str) -> int:
-    setting = find(name)
-    value, _ = _value_and_origin(store, setting, None)
-    return int(parse(setting, value))
+    """Remove what the keep- settings do not keep; return how many."""
+    return sum(_prune(ctx, (state,), before, most) for state, before, most in surplus(ctx.store))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from queuectl.commands.adding import Tally, add_in_pieces, command_of, exact_lines
 from queuectl.commands.drafts import AUTO, captured, due_time
 from queuectl.commands.jobs import Prepared, no_workers, reply
 from queuectl.commands.result import Result, Text
+from queuectl.commands.tally import Tally, add_in_pieces, command_of, exact_lines
 from queuectl.errors import Refused, UsageError
 from queuectl.job import FAILED, PENDING, NewJob
 from queuectl.store.base import Filter

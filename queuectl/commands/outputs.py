@@ -58,7 +58,9 @@ def output(ctx: Context, args: Args) -> Result:
     if attempt.finished_at is None and not is_here(ctx.store, attempt):
         _await_elsewhere(ctx, attempt)
     found = output_of(ctx.store, attempt)
-    notes = incomplete(found, shipped=not is_here(ctx.store, attempt))
+    notes = incomplete(
+        found, shipped=bool(found and not found.complete and is_elsewhere(ctx.store, attempt))
+    )
     replayed = iter(()) if found is None else _read(found, args.tail, stream, job.id)
     if args.json:
         return Result(_data(job, attempt, replayed, complete=not notes), notes=notes)
@@ -77,6 +79,16 @@ def is_here(store: Store, attempt: Attempt) -> bool:
     return os.path.exists(host_path(hosts, attempt.host)) or os.path.exists(path)
 
 
+def is_elsewhere(store: Store, attempt: Attempt) -> bool:
+    """Whether there may be more of an attempt's output on another machine than in the store."""
+    return not is_here(store, attempt) and not _is_whole(store.output(attempt.job_id, attempt.run))
+
+
+def _is_whole(found: Output | None) -> bool:
+    """Whether all that was kept of an output is in the store."""
+    return found is not None and found.path is None and bool(found.complete or found.data)
+
+
 def output_of(store: Store, attempt: Attempt) -> Output | None:
     """Return what an attempt wrote, or has written so far; None for nothing.
 
@@ -90,8 +102,7 @@ def output_of(store: Store, attempt: Attempt) -> Output | None:
     found = store.output(attempt.job_id, attempt.run)
     if found is None and attempt.stdout_bytes + attempt.stderr_bytes:
         raise Refused(f"the output of job {attempt.job_id}, attempt {attempt.run}, has been pruned")
-    whole = found is not None and found.path is None and (found.complete or found.data)
-    if whole or is_here(store, attempt):
+    if _is_whole(found) or is_here(store, attempt):
         return found
     # of a host that was lost there may be something too
     elsewhere = _shipped(store, attempt, found or Output(complete=False))

@@ -8,7 +8,15 @@ REASON column of `list` all show what it returns.
 from __future__ import annotations
 
 from queuectl.commands.result import plural
-from queuectl.job import FAILED, FINAL, PROCESSING, WHEN_COMPLETED, WHEN_ENDED, WHEN_FAILED
+from queuectl.job import (
+    FAILED,
+    FINAL,
+    PROCESSING,
+    SLOTS,
+    WHEN_COMPLETED,
+    WHEN_ENDED,
+    WHEN_FAILED,
+)
 from queuectl.record import Record
 from queuectl.store.base import Filter
 from queuectl.timespec import HOUR, describe_duration, format_duration, format_time
@@ -26,8 +34,6 @@ TO = {WHEN_COMPLETED: "complete", WHEN_ENDED: "end", WHEN_FAILED: "die"}
 NAMED = 5
 #: jobs ahead that are counted
 COUNTED = 1000
-#: a host that has not been seen for so long (ms) is not counted on
-SILENT = 120_000
 
 
 class Wait(Record):
@@ -115,7 +121,7 @@ def surroundings(store: Store) -> Surroundings:
     """Read what `reasons_for` needs, once for any number of jobs."""
     now = store.now()
     queues = {queue.name: queue for queue in store.queues()}
-    hosts = tuple(host for host in store.hosts() if host.workers and now - host.seen_at < SILENT)
+    hosts = tuple(host for host in store.hosts() if host.workers and not host.is_silent(now))
     full = tuple(queue.name for queue in queues.values() if _is_full(queue))
     holders: dict[str, tuple[int, ...]] = {}
     if full:
@@ -216,7 +222,7 @@ def _nobody(job: Job) -> Reason:
     """Return the reason of a job while nobody works; its remedy starts what would do for it."""
     what, start, starts = "a worker", "worker start", "one"
     if job.needs:
-        from queuectl.resources import SLOTS, describe, format_needs
+        from queuectl.resources import describe, format_needs
 
         slots = job.needs.get(SLOTS, 1)
         others = {name: amount for name, amount in job.needs.items() if name != SLOTS}

@@ -76,3 +76,18 @@ def say(text: str, data: object = None, *, notes: Sequence[str] = (), exit_code:
 def plural(number: int, word: str) -> str:
     """Return `1 job` or `3 jobs`."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+#: things named one by one in a line
+_NAMED = 20
+
+
+def jobs_named(ids: Sequence[int]) -> str:
+    """Return `job 3`, or `jobs 3, 4, …`."""
+    named = ", ".join(map(str, ids[:_NAMED])) + (", …" if len(ids) > _NAMED else "")
+    return f"{'job' if len(ids) == 1 else 'jobs'} {named}"
+
+
+def short_id(host_id: str) -> str:
+    """Return as much of a host's id as people need to tell it from others."""
+    return host_id[:8]

@@ -104,7 +104,7 @@ def _no_command(name: str, when: list[str]) -> str:
             return f"schedule add: what is it to run? schedule add {name} {shown} -- COMMAND"
         rest = " ".join(words[length:])
         return f"schedule add: put -- before the command: schedule add {name} {shown} -- {rest}"
-    planning.check(" ".join(words[:2]) if words[0] == "every" else when[0], "")
+    planning.check(" ".join(words[:2]) if words[:1] == ["every"] else when[0], "")
     return f"schedule add: what is it to run? schedule add {name} '{' '.join(when)}' -- COMMAND"
 
 
@@ -163,16 +163,8 @@ def _cells(one: Schedule, job: Job | None, now: int, here: str) -> tuple[str | N
         None if one.last_at is None else format_time(one.last_at, now),
         None if one.last_job is None else str(one.last_job),
         one.note or _ended(job),
-        _words(planning.unpack(one.job, one.name)),
+        planning.unpack(one.job, one.name).words,
     )
-
-
-def _words(new: NewJob) -> str:
-    if not new.args:
-        return new.command
-    import shlex
-
-    return shlex.join((new.command, *new.args))
 
 
 def _ended(job: Job | None) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from queuectl.commands.reasons import NAMED, Reason, named
-from queuectl.resources import SLOTS, describe, format_amount
+from queuectl.job import SLOTS
+from queuectl.resources import describe, format_amount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

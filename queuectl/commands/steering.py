@@ -8,8 +8,7 @@ from queuectl.commands import acting, picking
 from queuectl.commands.drafts import Maker, check_command
 from queuectl.commands.result import Result, say
 from queuectl.errors import EXIT_FAILED, BadValue, Refused, UsageError, did_you_mean
-from queuectl.job import FAILED, PENDING, PROCESSING, STATES
-from queuectl.resources import SLOTS
+from queuectl.job import FAILED, PENDING, PROCESSING, SLOTS, STATES
 from queuectl.selection import parse_words
 from queuectl.settings import PER_JOB
 from queuectl.store.base import Changed

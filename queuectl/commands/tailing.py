@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from queuectl.commands.outputs import is_here, output_of
+from queuectl.commands.outputs import is_elsewhere, is_here, output_of
 from queuectl.errors import Refused
 from queuectl.job import Output
 from queuectl.output import Reader, pieces, tail_offset
@@ -197,7 +197,7 @@ class JobTail:
 
 
 def _cut(written: Output, attempt: Attempt, store: Store) -> str:
-    if written.path is None and not is_here(store, attempt):
+    if written.path is None and is_elsewhere(store, attempt):
         return "the rest of its output is on the machine it ran on, if anywhere"
     return "its output is not complete: it was cut"
 

@@ -6,8 +6,8 @@ import os
 import time
 
 from queuectl.commands.context import ONE_SHOT, user_name
-from queuectl.commands.result import Column, Result, Table, plural, say
-from queuectl.errors import NotFound, Refused, UsageError
+from queuectl.commands.result import Column, Result, Table, jobs_named, plural, say, short_id
+from queuectl.errors import NotFound, QueuectlError, Refused, UsageError
 from queuectl.handover import is_detached
 from queuectl.resources import describe, format_amount, parse_resources
 from queuectl.timespec import describe_duration, format_time
@@ -15,15 +15,17 @@ from queuectl.timespec import describe_duration, format_time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
+    from queuectl.commands.foreground import Foreground
     from queuectl.store.base import HostInfo
     from queuectl.table import Args
     from queuectl.worker import WorkerHost
 
-_SHORT = 8
 #: threads of one host at the most, so that a slip of the finger does not fill the memory
 MOST_WORKERS = 1000
 #: seconds between looks at a host that was asked to stop, and for its process to end after that
 _QUICK, _SLOW, _PROCESS_END = 0.02, 0.5, 5.0
+#: and how long a host without workers may take to leave the registry, if it is not a shell
+_LEAVING = 1.0
 _COLUMNS = (
     Column("HOST"), Column("MACHINE"), Column("USER", optional=True), Column("PID", right=True),
     Column("WORKERS", right=True), Column("QUEUES", optional=True), Column("RUNNING", elastic=True, optional=True),
@@ -54,22 +56,30 @@ def start(ctx: Context, args: Args) -> Result:
     if asked > MOST_WORKERS:
         raise UsageError(f"worker start: {asked} is more than the {MOST_WORKERS} one host may have")
     host = ctx.host()
-    telling = None
-    if ctx.mode == ONE_SHOT:
-        from queuectl.commands.telling import Telling
-
-        each = os.isatty(2) and not (args.quiet or args.json)
-        telling = Telling(ctx.store, ctx.screen.width, each=each)
-        host.on_settled = telling.settled
+    # before the workers start: a signal may come with their first job
+    foreground = _foreground(ctx, args, host, queues) if ctx.mode == ONE_SHOT else None
     before = host.workers
-    now = host.start(asked, queues, resources)
+    try:
+        now = host.start(asked, queues, resources)
+    except QueuectlError:
+        if foreground is not None:
+            foreground.let_go()
+        raise
     result = say(*_started(host, asked, now, before, queues))
-    if telling is None:
+    if foreground is None:
         return result
-    from queuectl.commands.foreground import Foreground
-
-    foreground = Foreground(ctx, host, queues, telling, until_empty=args.until_empty)
+    foreground.watch()
     return result._replace(then=foreground.stay_detached if is_detached() else foreground.stay)
+
+
+def _foreground(ctx: Context, args: Args, host: WorkerHost, queues: tuple[str, ...]) -> Foreground:
+    from queuectl.commands.foreground import Foreground
+    from queuectl.commands.telling import Telling
+
+    each = os.isatty(2) and not (args.quiet or args.json)
+    telling = Telling(ctx.store, ctx.screen.width, each=each)
+    host.on_settled = telling.settled
+    return Foreground(ctx, host, queues, telling, until_empty=args.until_empty)
 
 
 def _started(
@@ -116,7 +126,7 @@ def stop(ctx: Context, args: Args) -> Result:
         asked[info.id] = info._replace(workers=info.workers - number)
         ids.extend(held)
         lines.append(
-            f"host {info.id[:_SHORT]}: {plural(number, 'worker')} stopping{_waiting_for(held, now=args.now)}"
+            f"host {short_id(info.id)}: {plural(number, 'worker')} stopping{_waiting_for(held, now=args.now)}"
         )
     if not lines:
         return say("no workers are running", {"stopping": 0, "running": []})
@@ -132,13 +142,22 @@ def _await(ctx: Context, asked: dict[str, HostInfo]) -> Result:
     """
     ended: list[str] = []
     pause = _QUICK
+    idle: dict[str, float] = {}
     while asked:
         version = ctx.store.version()
         rows = {host.id: host for host in ctx.store.hosts()}
         for host in list(asked.values()):
             if _has_stopped(ctx, host, rows.get(host.id)):
+                now = time.monotonic()
+                if (
+                    host.id in rows
+                    and not host.workers
+                    and now < idle.setdefault(host.id, now + _LEAVING)
+                ):
+                    # one that is no shell is just about to leave
+                    continue
                 del asked[host.id]
-                ended.append(f"host {host.id[:_SHORT]}: stopped")
+                ended.append(f"host {short_id(host.id)}: stopped")
                 if host.id not in rows:
                     _await_process(host)
         if asked and ctx.store.version() == version:
@@ -151,8 +170,11 @@ def _has_stopped(ctx: Context, asked: HostInfo, row: HostInfo | None) -> bool:
     if row is None:
         return True
     if asked.hostname == os.uname().nodename and not _exists(asked.pid):
+        if all(host.id != asked.id for host in ctx.store.hosts()):
+            # it has left since its row was read
+            return True
         raise Refused(
-            f"host {asked.id[:_SHORT]} has died; the next worker to start takes care of its jobs"
+            f"host {short_id(asked.id)} has died; the next worker to start takes care of its jobs"
         )
     if row.stop_requested or row.workers > asked.workers:
         return False
@@ -180,8 +202,7 @@ def _await_process(host: HostInfo) -> None:
 def _waiting_for(ids: list[int], *, now: bool) -> str:
     if not ids:
         return ""
-    named = ", ".join(map(str, ids[:20])) + (", …" if len(ids) > 20 else "")
-    jobs = f"{'job' if len(ids) == 1 else 'jobs'} {named}"
+    jobs = jobs_named(ids)
     return f"; {jobs} ended and handed back" if now else f" when {jobs} ended"
 
 
@@ -200,7 +221,7 @@ def _asked_hosts(ctx: Context, word: str | None) -> list[HostInfo]:
     machine, user = os.uname().nodename, user_name()
     own = [host for host in hosts if host.hostname == machine and host.user == user]
     if len(own) > 1:
-        names = ", ".join(f"{host.id[:_SHORT]} (pid {host.pid})" for host in own)
+        names = ", ".join(f"{short_id(host.id)} (pid {host.pid})" for host in own)
         raise UsageError(f"worker stop: which of {names}? add --host ID, or --host all")
     if not own and hosts:
         raise UsageError("worker stop: only other users or machines have workers; add --host ID")
@@ -221,7 +242,7 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
             state = "stopping"
         used = _used(ctx, host, running)
         rows.append((
-            host.id[:_SHORT], host.hostname, host.user, str(host.pid), str(host.workers),
+            short_id(host.id), host.hostname, host.user, str(host.pid), str(host.workers),
             " ".join(host.queues), " ".join(map(str, running)), _resources(host, used),
             format_time(host.started_at, now), state,
         ))  # fmt: skip
@@ -235,9 +256,9 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
         })  # fmt: skip
     if not rows:
         return Result([], (), ("no workers are running: start one with `worker start`",))
-    stale = [host for host in ctx.store.hosts() if now - host.seen_at > 120_000]
+    stale = [host for host in ctx.store.hosts() if host.is_silent(now)]
     notes = [
-        f"host {host.id[:_SHORT]} was last seen {describe_duration(now - host.seen_at)} ago"
+        f"host {short_id(host.id)} was last seen {describe_duration(now - host.seen_at)} ago"
         for host in stale
     ]
     if own is not None:

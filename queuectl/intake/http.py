@@ -40,6 +40,8 @@ __all__ = ["HttpIntake", "Solo", "Tls", "Tokens", "load_tokens", "token_path"]
 
 #: seconds to listen, and to end: what runs then is cut off
 _START, _END = 15.0, 5
+#: seconds between the server's ticks: its answers' date
+_TICK = 1.0
 #: seconds between looks for leases that have ended
 _RECOVER = 2.0
 #: connections at once; more are told to come again
@@ -121,6 +123,8 @@ class HttpIntake:
         self._failed = failed or (lambda _: None)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        #: tells the server's loop to look whether it should end
+        self._end_soon: Callable[[], object] = lambda: None
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._check(allow_insecure=allow_insecure)
@@ -173,6 +177,11 @@ class HttpIntake:
         server.should_exit = True
         app: Any = server.config.app
         app.state.api.closing()
+        try:
+            self._end_soon()
+        except RuntimeError:
+            # its loop has ended by itself
+            pass
         thread.join(timeout)
         return not thread.is_alive()
 
@@ -189,20 +198,23 @@ class HttpIntake:
     def reload(self, tokens: Tokens | None = None) -> None:
         """Take other tokens, and the certificate as its file has it now. Any thread.
 
-        Raises Refused for a certificate that cannot be used; then the old one stays.
+        Raises Refused for a certificate that cannot be used; then all stays as it was.
         """
-        if tokens is not None:
-            self._tokens = tokens
         server = self._server
         if server is None:
+            self._tokens = tokens or self._tokens
             return
         app: Any = server.config.app
-        app.state.api.tokens = self._tokens
         if self._tls is not None and server.config.ssl is not None:
+            import ssl
+
             try:
-                server.config.ssl.load_cert_chain(self._tls.certificate, self._tls.key)
+                # in a context of its own first: one that has failed half-way has neither
+                for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server.config.ssl):
+                    context.load_cert_chain(self._tls.certificate, self._tls.key)
             except (OSError, ValueError) as error:
-                raise Refused(f"HTTP: the certificate cannot be used: {error}") from None
+                raise Refused(f"the certificate cannot be used: {error}") from None
+        self._tokens = app.state.api.tokens = tokens or self._tokens
 
     def _keep(self) -> None:
         """Take jobs back from clients and hosts that work over HTTP and let their leases run out."""
@@ -218,16 +230,20 @@ class HttpIntake:
                 self._failed(error)
 
     def _make_server(self) -> uvicorn.Server:
+        import asyncio
+        import contextlib
+
         try:
             import uvicorn
 
             from queuectl.intake.http_app import make_app
+            from queuectl.intake.http_protocol import Protocol
         except ImportError as error:
             raise UsageError(f"HTTP needs {error.name}: pip install 'queuectl[serve]'") from None
         app = make_app(self._backend, self._tokens, anonymous=self._anonymous, failed=self._failed)
         config = uvicorn.Config(
             app,
-            http="h11", ws="none", loop="asyncio", lifespan="off",
+            http=Protocol, ws="none", loop="asyncio", lifespan="off",
             log_config=None, access_log=False, server_header=False, proxy_headers=False,
             limit_concurrency=_CONNECTIONS, h11_max_incomplete_event_size=_HEADERS,
             timeout_keep_alive=75, timeout_graceful_shutdown=_END,
@@ -239,13 +255,24 @@ class HttpIntake:
         except (OSError, ValueError) as error:
             raise Refused(f"HTTP: the certificate or its key cannot be used: {error}") from None
         intake = self
+        _tell_errors(self._failed)
 
         class Server(uvicorn.Server):
             """Tells when it answers."""
 
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
+                over, loop = asyncio.Event(), asyncio.get_running_loop()
+                intake._end_soon = lambda: loop.call_soon_threadsafe(over.set)
+                self._over = over
                 intake._ready.set()
+
+            async def main_loop(self) -> None:
+                # uvicorn's own looks ten times a second
+                while not self.should_exit:
+                    await self.on_tick(0)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._over.wait(), _TICK)
 
         return Server(config)
 
@@ -270,6 +297,24 @@ class HttpIntake:
         finally:
             self._ready.set()
             bound.close()
+
+
+def _tell_errors(failed: Callable[[Exception], None]) -> None:
+    """Have errors that uvicorn and asyncio would log told to `failed`; what clients do wrong is not."""
+    import logging
+
+    class Told(logging.Handler):
+        """Tells."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            error = record.exc_info and record.exc_info[1]
+            if isinstance(error, Exception):
+                failed(error)
+
+    for name in ("uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        logger.handlers = [Told()]
 
 
 def _is_loopback(host: str) -> bool:

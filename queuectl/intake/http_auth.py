@@ -78,13 +78,14 @@ def _write_new(path: str) -> None:
         draft = f"{path}.{secrets.token_hex(4)}"
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, text.encode())
-            os.fsync(fd)
+            with open(fd, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(fd)
             os.link(draft, path)
         except FileExistsError:
             pass
         finally:
-            os.close(fd)
             os.unlink(draft)
     except OSError as error:
         raise UsageError(f"token file {path}: {error.strerror}") from None

@@ -93,6 +93,8 @@ class Call:
         self.request = request
         self.role = role
         self.body = b""
+        #: a digest of a body that came piece by piece
+        self.streamed = b""
         self._given: dict[str, str] = {}
         known = {query.name: query for query in route.query}
         for name, value in request.query_params.multi_items():

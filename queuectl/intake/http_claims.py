@@ -6,6 +6,7 @@ in the API says which job, which attempt and which claim, and is refused when it
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from binascii import b2a_base64
@@ -257,10 +258,17 @@ async def _receive(call: Call, draft: Draft) -> Draft:
     """Take a body in. Raises Refusal; then nothing is left of it."""
     from queuectl.intake.http_app import body_parts
 
+    digest = hashlib.sha256()
+
+    def add(part: bytes) -> None:
+        digest.update(part)
+        draft.add(part)
+
     try:
         async for part in body_parts(call.request, call.route.most):
-            await to_thread.run_sync(draft.add, part, limiter=call.api.files)
+            await to_thread.run_sync(add, part, limiter=call.api.files)
         await to_thread.run_sync(draft.finish, limiter=call.api.files)
+        call.streamed = digest.digest()
     except OSError as error:
         draft.discard()
         raise Refusal(507, f"the result cannot be kept: {error.strerror}") from None

@@ -73,8 +73,9 @@ class Repeats:
 
 def _digest(call: Call) -> str:
     request = call.request
-    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return hashlib.sha256(head + call.body).hexdigest()
+    kind = request.headers.get("content-type", "")
+    head = f"{request.method} {request.url.path}?{request.url.query} {kind}\n"
+    return hashlib.sha256(head.encode() + (call.streamed or call.body)).hexdigest()
 
 
 def _packed(answer: Answer, digest: str) -> bytes:

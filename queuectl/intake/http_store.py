@@ -38,6 +38,8 @@ PROTOCOL_HEADER = "Queuectl-Protocol"
 #: ms of the lease of a host that asks for none
 LEASE = 600_000
 _LONGEST_LEASE = 3600_000
+#: bytes of a call that is read aside
+_LARGE = 128 * 1024
 #: methods whose numbers go into the store
 _WRITTEN_DOWN = frozenset(
     "add edit fire put_schedule register restore create_queue change_queue".split()
@@ -54,13 +56,18 @@ async def call(request: Call) -> Answer | Response:
     if not wire.allows(request.role, method.role):
         raise Refusal(403, f"{name} needs the role {method.role}; the token is for {request.role}")
     try:
-        args, named = _arguments(request.body)
+        if len(request.body) > _LARGE:
+            # for long enough to keep others waiting
+            args, named = await request.api.in_thread(partial(_arguments, request.body))
+        else:
+            args, named = _arguments(request.body)
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from None
     if name in _OWN:
         act = partial(_HERE[name], request, *args)
         return _answer(await request.api.in_thread(partial(_guarded, name, act)))
-    checked = _checked(name, args, named)
+    check = partial(_checked, name, args, named)
+    checked = await request.api.in_thread(check) if len(request.body) > _LARGE else check()
     if method.kind == wire.READ:
         read = partial(_read, request.store, name, checked)
         return _answer(await request.api.in_thread(partial(_guarded, name, read)))

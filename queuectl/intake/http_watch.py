@@ -1,8 +1,7 @@
 """Wakes requests that wait for a change of the store. All of it on the event loop.
 
-While nobody waits nothing is asked. While somebody does, the store's change counter is read a few
-dozen times a second (SQLite: some microseconds each), and what this server wrote itself is told
-at once.
+While nobody waits nothing is asked. While somebody does, the store's change counter is read now and
+then (SQLite: some microseconds each), and what this server wrote itself is told at once.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: seconds between two looks: soon after a change, and when nothing has changed for a while
-_QUICK, _SLOW = 0.02, 0.1
+_QUICK, _SLOW = 0.02, 0.25
 #: looks that find nothing before it becomes slow
 _CALM = 50
 
@@ -34,9 +33,14 @@ class Watch:
         #: tells clients that this is another server than before
         self.epoch = uuid.uuid4().hex[:12]
         self._waiters: set[asyncio.Future[None]] = set()
-        self._looking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._nudge = asyncio.Event()
+        #: the next look; None: one is under way, or nobody waits
+        self._timer: asyncio.TimerHandle | None = None
+        #: a look of a store that is not quick
+        self._looking: asyncio.Task[None] | None = None
+        #: looks that found nothing
+        self._calm = 0
+        self._again = False
         self.closed = False
 
     @property
@@ -57,7 +61,11 @@ class Watch:
         Not taken for granted: a write that found nothing to do must wake nobody, or those who look
         after each change, and write in doing so, would wake themselves for ever.
         """
-        self._nudge.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._look()
+        else:
+            self._again = self._looking is not None
 
     def close(self) -> None:
         """Wake everybody for the last time. Any thread."""
@@ -77,8 +85,8 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         waiter = self._loop.create_future()
         self._waiters.add(waiter)
-        if self._looking is None or self._looking.done():
-            self._looking = self._loop.create_task(self._look())
+        if self._timer is None and self._looking is None:
+            self._look()
         try:
             await asyncio.wait_for(waiter, seconds)
         except TimeoutError:
@@ -87,24 +95,37 @@ class Watch:
             self._waiters.discard(waiter)
         return not self.closed
 
-    async def _look(self) -> None:
-        calm = 0
-        version: object
-        while self._waiters and not self.closed:
+    # ---- looking ------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Read the counter, and once more later while somebody waits."""
+        self._timer = None
+        if self.closed or not self._waiters or self._loop is None:
+            return
+        if self._quick:
             try:
-                if self._quick:
-                    version = self._version()
-                else:
-                    version = await to_thread.run_sync(self._version)
+                self._found(self._version())
             except Exception:  # noqa: BLE001 (who waits looks for itself and tells)
-                version = object()
-            if version == self._known:
-                calm += 1
-            else:
-                calm, self._known = 0, version
-                self.stir()
-            try:
-                await asyncio.wait_for(self._nudge.wait(), _QUICK if calm < _CALM else _SLOW)
-            except TimeoutError:
-                continue
-            self._nudge.clear()
+                self._found(object())
+        else:
+            self._looking = self._loop.create_task(self._look_aside())
+
+    async def _look_aside(self) -> None:
+        version: object = object()
+        try:
+            version = await to_thread.run_sync(self._version)
+        except Exception:  # noqa: BLE001, S110 (who waits looks for itself and tells)
+            pass
+        self._looking = None
+        self._found(version)
+
+    def _found(self, version: object) -> None:
+        if version == self._known:
+            self._calm += 1
+        else:
+            self._calm, self._known = 0, version
+            self.stir()
+        pause = 0.0 if self._again else _QUICK if self._calm < _CALM else _SLOW
+        self._again = False
+        if self._loop is not None:
+            self._timer = self._loop.call_later(pause, self._look)

@@ -49,6 +49,8 @@ class Connection:
         #: when the server is to look at it again whatever happens; None: never
         self.wake_at: float | None = None
         self.heard_at = time.monotonic()
+        #: when it last had said a whole line
+        self.line_at = self.heard_at
         #: False while what it sent already is enough
         self.wants_input = True
         #: it has gone while there was no room for what it had said
@@ -188,6 +190,7 @@ class Connection:
         line = bytes(self.buffer[:end])
         del self.buffer[: end + 1]
         self.searched = 0
+        self.line_at = time.monotonic()
         return line
 
     def take_rest(self) -> bytes:
@@ -352,14 +355,20 @@ class LineServer:
         """Let go of connections that are over."""
         now = time.monotonic()
         for conn in tuple(self.connections.values()):
-            if not conn.gone and (conn.ended or self._is_idle(conn, now)) and self.done(conn):
+            if not conn.gone and not conn.lingers and self._is_over(conn, now):
                 conn.close_when_drained()
             if conn.gone:
                 self._drop(conn)
 
+    def _is_over(self, conn: Connection, now: float) -> bool:
+        return (conn.ended and self.done(conn)) or self._is_idle(conn, now)
+
     def _is_idle(self, conn: Connection, now: float) -> bool:
+        """Whether it has said nothing whole for long; a line without end is nothing."""
         idle = self.limits.idle
-        return bool(idle) and now - conn.heard_at > idle and self.done(conn)
+        if not idle or now - conn.line_at <= idle or conn.has_line:
+            return False
+        return now - conn.heard_at > idle or bool(conn.buffer)
 
     def _drop(self, conn: Connection) -> None:
         conn.on_gone()

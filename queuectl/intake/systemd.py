@@ -18,7 +18,8 @@ Description=queuectl: jobs, and ways in for them
 
 [Service]
 Type=notify
-NotifyAccess=main
+# a store that others share has a small process above the one that speaks
+NotifyAccess=all
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 {environment}Restart=on-failure
@@ -39,21 +40,23 @@ _KEPT = ("QUEUECTL_STATE_DIR", "QUEUECTL_STORE", "QUEUECTL_SCHEMA", "QUEUECTL_SO
 class Notifier:
     """Tells the service manager how it goes; without one nothing is told."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], main_pid: int) -> None:
+        """`main_pid` is the process that the manager started, this one or the front above it."""
+        self._main_pid = main_pid
         address = environ.get("NOTIFY_SOCKET", "")
         #: a name that begins with @ is in the abstract name space (unix(7))
         self._address = "\0" + address[1:] if address.startswith("@") else address
         #: seconds between two signs of life, None when nobody waits for them
         self.every: float | None = None
         limit = environ.get("WATCHDOG_USEC", "")
-        for_us = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        for_us = environ.get("WATCHDOG_PID", str(main_pid)) == str(main_pid)
         if self._address and for_us and limit.isascii() and limit.isdigit() and int(limit):
             # half of what is allowed, as sd_watchdog_enabled(3) advises
             self.every = int(limit) / 2e6
 
     def ready(self, status: str) -> None:
         """Say that everything is there."""
-        self._tell(f"READY=1\nSTATUS={status}\nMAINPID={os.getpid()}")
+        self._tell(f"READY=1\nSTATUS={status}\nMAINPID={self._main_pid}")
 
     def reloading(self) -> None:
         """Say that settings are being read again; `ready` ends it."""

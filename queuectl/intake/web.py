@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from queuectl.errors import UsageError
 from queuectl.intake.http import HttpIntake, Tls, load_tokens, token_path
 from queuectl.intake.log import ERROR
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class WebIntake:
-    """The intake. Its address stays the same when it is read again."""
+    """The intake."""
 
     kind = "http"
 
@@ -26,14 +25,13 @@ class WebIntake:
         allow_insecure: bool = False,
     ) -> None:  # fmt: skip
         """Read the tokens; a file that is not there is made when none was named."""
-        self._host = host
-        self._bind = bind
-        self._log = log
-        self._tls = None if tls is None else Tls(*tls)
         self._token_file = token_file or token_path(environ)
         self._make = token_file is None
-        self._allow_insecure = allow_insecure
-        self._running = self._new(self._tokens())
+        self._running = HttpIntake(
+            host, bind, None if tls is None else Tls(*tls), self._tokens(),
+            allow_insecure=allow_insecure,
+            failed=lambda error: log(ERROR, f"http: {type(error).__name__}: {error}"),
+        )  # fmt: skip
 
     @property
     def where(self) -> str:
@@ -43,8 +41,7 @@ class WebIntake:
     @property
     def alive(self) -> bool:
         """Whether it serves."""
-        thread = self._running._thread  # noqa: SLF001 (its own has no way to ask)
-        return thread is not None and thread.is_alive()
+        return self._running.alive
 
     def start(self) -> None:
         """Begin to serve. Raises Refused, UsageError."""
@@ -55,25 +52,8 @@ class WebIntake:
         self._running.stop(timeout)
 
     def reload(self) -> None:
-        """Serve with new tokens and certificate; as before if they cannot be used."""
-        tokens = self._tokens()
-        before = self._running
-        # the port that the system chose stays
-        self._bind = before.url.partition("://")[2]
-        fresh = self._new(tokens)
-        before.stop()
-        try:
-            fresh.start()
-        except UsageError:
-            before.start()
-            raise
-        self._running = fresh
+        """Take new tokens and certificate; nothing is cut off. As before if they cannot be used."""
+        self._running.reload(self._tokens())
 
     def _tokens(self) -> Tokens:
         return load_tokens(self._token_file, make=self._make)
-
-    def _new(self, tokens: Tokens) -> HttpIntake:
-        return HttpIntake(
-            self._host, self._bind, self._tls, tokens, allow_insecure=self._allow_insecure,
-            failed=lambda error: self._log(ERROR, f"http: {type(error).__name__}: {error}"),
-        )  # fmt: skip

@@ -168,6 +168,7 @@ def finish_alone(ctx: Context, host: WorkerHost, word: bytes) -> None:
     host.stop()
     # signals are taken before anybody can believe that the shell has ended
     foreground = Foreground(ctx, host, (), telling, until_empty=False)
+    foreground.watch()
     go_headless(ctx.store.local_directory, host.id, word)
     for part in parts(foreground.stay()):
         for note in part.notes:

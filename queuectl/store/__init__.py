@@ -48,7 +48,8 @@ def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Sto
 
         return SqliteStore(os.path.abspath(os.path.expanduser(url)), local_settings or {})
     raise UsageError(
-        f"no store {_without_password(url)!r}: a store is sqlite:///absolute/path or memory:"
+        f"no store {_without_password(url)!r}: a store is sqlite:///absolute/path,"
+        " postgresql://host/database or memory:"
     )
 
 

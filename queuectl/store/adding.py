@@ -84,16 +84,19 @@ class Adding(Editing):
         """Make a job's row; return its id."""
         if new.unique is not None and (found := self._existing(new, batch)) is not None:
             return Existing(found)
-        batch.last_id = job_id = next(batch.ids)
         queue, env = new.queue, new.env
         key = (queue, tuple(new.policy.items()))
         place = batch.places.get(key)
         if place is None:
             place = batch.places[key] = self._place_of(new)
+        if new.name is not None:
+            self._refuse_known_name(new.name, batch.names)
+        # after what may refuse it: an id of a sequence does not come back
+        batch.last_id = job_id = next(batch.ids)
         if env is not batch.env:
             batch.env, batch.environment = env, self.intern("environment", env)
         if new.name is not None:
-            self._claim_name(new.name, job_id, batch.names)
+            batch.names[new.name] = job_id
         batch.pending[queue] = batch.pending.get(queue, 0) + 1
         if _is_plain(new):
             batch.plain.append(self._row(new, job_id, batch, place))
@@ -121,11 +124,11 @@ class Adding(Editing):
         priority = int(queue.get("priority", "0"))
         return _Place(self.intern("policy", policy), max_retries, priority, track)
 
-    def _claim_name(self, name: str, job_id: int, names: dict[str, int]) -> None:
+    def _refuse_known_name(self, name: str, names: dict[str, int]) -> None:
         """Refuse a name that a job not final has, or one earlier in the batch."""
         found = self.holder("name", name)
-        taken = found if found is not None else names.setdefault(name, job_id)
-        if taken != job_id:
+        taken = found if found is not None else names.get(name)
+        if taken is not None:
             raise NameTaken(name=name, job=taken)
 
     def _row(self, new: NewJob, job_id: int, batch: _Batch, place: _Place) -> tuple[Any, ...]:

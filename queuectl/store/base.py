@@ -107,6 +107,10 @@ class Store(ABC):
     local_settings: Mapping[str, str]
     #: seconds within which a host must renew, else others take its jobs; None: its file tells
     lease: float | None = None
+    #: whether `transaction` makes one of several calls; else each is atomic by itself
+    groups: bool = True
+    #: whether who serves it takes the claims of expired hosts back, so that no host needs to look
+    tended: bool = False
 
     # ---- life ---------------------------------------------------------------------------------
 
@@ -161,9 +165,10 @@ class Store(ABC):
         Up to `ahead` more are claimed for workers that will be free soon, never from a queue with
         a limit or a rate, of an array with a limit, or with needs. A job that needs slots counts
         for as many of `want`. `room` None: a host of `want` workers without resources. Pull
-        queues give only to who names them. Promotes jobs that have become due first, and goes on until it has found what was
-        wanted or nothing more is due; where more than 20,000 became due since the last claim, the
-        order holds among those that became due first. No work is an empty list.
+        queues give only to who names them. Promotes jobs that have become due first, and goes on
+        until it has found what was wanted or nothing more is due; where more than 20,000 became due
+        since the last claim, the order holds among those that became due first. No work is an empty
+        list.
         """
 
     @abstractmethod

@@ -293,19 +293,23 @@ WITH RECURSIVE head AS (
   UNION ALL
   SELECT following.* FROM head, LATERAL (
     SELECT track, priority, due_at, id FROM job_open WHERE lane = 0 AND track > head.track
-    ORDER BY track, (-priority), due_at, id LIMIT 1) AS following)
+    ORDER BY track, (-priority), due_at, id LIMIT 1) AS following),
+in_queue AS MATERIALIZED (
+  SELECT queue, count(*) AS jobs FROM job_open WHERE lane = 3 GROUP BY queue),
+in_array AS MATERIALIZED (
+  SELECT alike.array_id, count(*) AS jobs FROM job_open JOIN track AS alike
+    ON alike.id = job_open.track
+  WHERE job_open.lane = 3 AND alike.array_id > 0 GROUP BY alike.array_id)
 SELECT head.priority, head.due_at, head.id, head.track, queue.name, job_limit, rate_starts,
-  rate_period, rate_next, pull, array_id, array_limit, needs
+  rate_period, rate_next, pull, track.array_id, array_limit, needs
 FROM head JOIN track ON track.id = head.track JOIN queue ON queue.name = track.queue
+  LEFT JOIN in_queue ON in_queue.queue = track.queue
+  LEFT JOIN in_array ON in_array.array_id = track.array_id
 WHERE queue.paused = 0
   -- what is full or closed now is not worth a lock: whoever makes room tells the hosts
   AND (rate_starts IS NULL OR rate_next IS NULL OR rate_next <= ?)
-  AND (job_limit IS NULL OR job_limit > (
-    SELECT count(*) FROM job_open WHERE lane = 3 AND job_open.queue = track.queue))
-  AND (array_limit IS NULL OR array_limit > (
-    SELECT count(*) FROM track AS alike JOIN job_open
-      ON job_open.queue = alike.queue AND job_open.track = alike.id
-    WHERE alike.array_id = track.array_id AND alike.array_id > 0 AND job_open.lane = 3))
+  AND (job_limit IS NULL OR job_limit > coalesce(in_queue.jobs, 0))
+  AND (array_limit IS NULL OR array_limit > coalesce(in_array.jobs, 0))
 
 -- name: open_tracks
 WITH RECURSIVE head AS (
@@ -509,7 +513,7 @@ SELECT floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint,
 FROM store
 
 -- name: note_timeline
-UPDATE store SET timeline = ?, since = ? WHERE timeline IS DISTINCT FROM ?
+UPDATE store SET timeline = ?, since = ? WHERE timeline IS DISTINCT FROM ? RETURNING 1
 
 -- name: expired
 -- also who has claims and no row: one that was recovered and died before it could register anew

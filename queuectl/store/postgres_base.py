@@ -18,6 +18,7 @@ from _thread import get_ident
 import psycopg
 
 from queuectl.errors import StoreUnavailable
+from queuectl.failpoint import reach
 from queuectl.store.postgres_connect import in_one_line, is_lost, translate
 from queuectl.store.postgres_connections import SQL, PostgresConnections
 from queuectl.store.postgres_transaction import Joined, Transaction
@@ -181,7 +182,9 @@ class PostgresBase(PostgresConnections):
             try:
                 self.waiting.append(("COMMIT", ()))
                 waiting, self.waiting = self.waiting, []
+                reach("before-commit")
                 self._send(waiting)
+                reach("after-commit")
             except psycopg.Error as error:
                 if not is_lost(error) or not self.wrote:
                     raise
@@ -333,13 +336,11 @@ class PostgresBase(PostgresConnections):
 
         It answers too while one thread does everything, which spares a one-shot command a connection.
         """
-        is_own = get_ident() == self.writing_thread
-        if self.depth and is_own:
-            return self.run(statement, values).fetchall()
-        text, values = styled(statement)[0], told(values)
-        is_own = is_own and self.in_use.acquire(blocking=False)
+        is_own = get_ident() == self.writing_thread and self.in_use.acquire(blocking=False)
         try:
-            return self._rows(text, values, is_own=is_own)
+            if is_own and self.depth:
+                return self.run(statement, values).fetchall()
+            return self._rows(styled(statement)[0], told(values), is_own=is_own)
         finally:
             if is_own:
                 self.in_use.release()
@@ -399,8 +400,12 @@ class PostgresBase(PostgresConnections):
 
     def counter_rows(self) -> list[Any]:
         """Return queue, state and number of jobs; inside a transaction with what it changed."""
-        if self.depth and get_ident() == self.writing_thread:
-            self.flush_counters()
+        if self.writing_thread == get_ident() and self.in_use.acquire(blocking=False):
+            try:
+                if self.depth:
+                    self.flush_counters()
+            finally:
+                self.in_use.release()
         return self.rows(SQL["counters"])
 
 

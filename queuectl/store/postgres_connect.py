@@ -8,7 +8,14 @@ from __future__ import annotations
 import psycopg
 from psycopg.types.numeric import Int8BinaryDumper
 
-from queuectl.errors import Refused, StoreBusy, StoreCorrupt, StoreFull, StoreUnavailable
+from queuectl.errors import (
+    Refused,
+    StoreBusy,
+    StoreCorrupt,
+    StoreFull,
+    StoreUnavailable,
+    UsageError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,10 +69,18 @@ class _Bool(Int8BinaryDumper):
 
 
 def connect(target: Target) -> Connection[Any]:
-    """Open a connection in autocommit mode. Raises StoreUnavailable, with one line and no secrets."""
+    """Open a connection in autocommit mode. Raises StoreUnavailable, with one line and no secrets.
+
+    UsageError for a parameter in the URL that nobody knows.
+    """
     try:
         connection = psycopg.connect(target.conninfo, autocommit=True)
     except psycopg.Error as error:
+        _, unknown, name = str(error).partition("invalid URI query parameter: ")
+        if unknown:
+            from queuectl.store.postgres_url import unknown_parameter
+
+            raise UsageError(unknown_parameter(name.strip().strip('"'))) from None
         raise StoreUnavailable(store=target.shown, reason=in_one_line(error, target)) from None
     try:
         adapters = connection.adapters

@@ -151,7 +151,7 @@ class PostgresListener(Listener):
             connection.execute(f'LISTEN "{self._channel}"')
             word = f"test {os.urandom(6).hex()}"
             self._awaited = word
-            connection.execute(notice(self._channel, word))
+            self._speak(word, connection)
             until = time.monotonic() + _TEST_SECONDS
             while self._awaited and (left := until - time.monotonic()) > 0:
                 select.select([connection.fileno()], [], [], left)
@@ -161,6 +161,21 @@ class PostgresListener(Listener):
             connection.close()
             raise
         return connection
+
+    def _speak(self, word: str, connection: Connection[Any]) -> None:
+        """Send a notice to this listener itself.
+
+        Behind a pooler it comes from another client: one that speaks and listens is often given the
+        same server connection for both, and would hear itself while it speaks, and nobody else.
+        """
+        if not self._store.is_pooled:
+            connection.execute(notice(self._channel, word))
+            return
+        other = self._store.lend_reader()
+        try:
+            other.execute(notice(self._channel, word))
+        finally:
+            self._store.take_back(other)
 
     def _wait(self, connection: Connection[Any]) -> None:
         """Wait for what is said by others, or to be said."""

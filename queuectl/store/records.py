@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from queuectl.job import Attempt, Job, Outcome, Output, State
 
+#: ms without a sign of life after which a host is not counted on
+SILENT = 120_000
 #: a page of `jobs()` when nothing else is asked
 PAGE = 1000
 
@@ -76,7 +78,10 @@ class Held(Record):
 
 
 class Rate(Record):
-    """At most `starts` jobs of a queue are started in any `period` ms: they are spaced evenly."""
+    """At most `starts` jobs of a queue are claimed in any `period` ms: claims are spaced evenly.
+
+    A start follows its claim by some milliseconds, so starts can stand a little closer together.
+    """
 
     starts: int
     period: int
@@ -199,6 +204,10 @@ class HostInfo(Record):
     #: ms within which it must renew, else it counts as `expired`: of hosts that no file on the
     #: store's machine tells of (behind HTTP, clients of the Python API); None: as the store does
     lease: int | None = None
+
+    def is_silent(self, now: int) -> bool:
+        """Whether it has given no sign of life for so long that nobody should count on it."""
+        return now - self.seen_at >= SILENT
 
 
 class Wish(Record):

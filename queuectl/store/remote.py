@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from queuectl.job import Claim, Job
     from queuectl.store.base import HostInfo, Listener, Room, Settled, Settlement
 
+#: bytes of one request
+MOST = 64 * 1024 * 1024
 #: seconds of a host's lease on the server
 LEASE = 600.0
 #: seconds for which the difference between the server's clock and ours is believed
@@ -44,6 +46,8 @@ class RemoteStore(Store):
     """The Store contract over `POST /store/{method}`. See the module's text for transactions."""
 
     lease = LEASE
+    groups = False
+    tended = True
 
     def __init__(
         self,
@@ -110,6 +114,11 @@ class RemoteStore(Store):
         if method is None or method.kind != wire.ONCE:
             return self._result(
                 self._requests.send("POST", f"/store/{name}", body, **_patience(name))
+            )
+        if len(body) > MOST:
+            what = "jobs" if name == "add" else "data"
+            raise UsageError(
+                f"more {what} than the {MOST // 1024**2} MiB that one request has room for: in parts, then"
             )
         call = name, body
         known = self._memory.answer(call)

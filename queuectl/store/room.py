@@ -6,6 +6,7 @@ a track are alike in everything that is asked.
 
 from __future__ import annotations
 
+from queuectl.job import SLOTS
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -138,7 +139,7 @@ class Budget:
         return 0
 
     def took(self, lane: Lane, jobs: int) -> int | None:
-        """Count jobs that a track gave; return when its queue's rate lets the next one start."""
+        """Count jobs that a track gave; return when its queue's rate lets the next one be claimed."""
         slots, rest = _split(lane.needs)
         used = jobs * slots
         self.ahead -= max(0, used - self.want)
@@ -156,7 +157,7 @@ class Budget:
 
 
 def spacing(rate: Rate) -> int:
-    """Return the ms between starts that keep a rate, evenly spaced: rounded up, never too many."""
+    """Return the ms between claims that keep a rate, evenly spaced: rounded up, never too many."""
     return -(-rate.period // rate.starts)
 
 
@@ -164,4 +165,4 @@ def _split(needs: Mapping[str, int]) -> tuple[int, list[tuple[str, int]]]:
     """Return how many workers a job takes, and the other things it needs."""
     if not needs:
         return 1, []
-    return needs.get("slots", 1), [(name, n) for name, n in needs.items() if name != "slots"]
+    return needs.get(SLOTS, 1), [(name, n) for name, n in needs.items() if name != SLOTS]

@@ -8,7 +8,7 @@ import time
 from _thread import get_ident
 from collections import deque
 
-from queuectl.errors import StoreUnavailable
+from queuectl.errors import StoreUnavailable, UsageError
 from queuectl.paths import hosts_directory, wake_hosts
 from queuectl.store import sql
 from queuectl.store.rules import Facts
@@ -34,6 +34,11 @@ def to_any(text: str) -> str | bytes:
         except UnicodeEncodeError:
             return os.fsencode(text)
     return text
+
+
+def _no_text(error: UnicodeEncodeError) -> UsageError:
+    """Return the error for a name or pattern of bytes that are not UTF-8: nothing is called so."""
+    return UsageError(f"{error.object!a} is not UTF-8 text")
 
 
 def readable(text: str) -> str:
@@ -149,7 +154,6 @@ class SqliteBase(SqlStore):
         self.depth = 0
         #: what is known of limits was looked at in this transaction
         self.looked_at_limits = False
-        self.counter_changes: dict[tuple[str, str], int] = {}
         self.new_heads: dict[int, tuple[int, int, int]] = {}
         self.work_made = False
         self.after_commit = []
@@ -219,11 +223,15 @@ class SqliteBase(SqlStore):
                 return self.writer.execute(statement, values).fetchall()
             except sqlite3.Error as error:
                 raise translate(error, self.path) from error
+            except UnicodeEncodeError as error:
+                raise _no_text(error) from None
         connection = self.lend_reader()
         try:
             return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
+        except UnicodeEncodeError as error:
+            raise _no_text(error) from None
         finally:
             self.take_back(connection)
 
@@ -304,16 +312,6 @@ class SqliteBase(SqlStore):
         return row[0]
 
     # ---- counters and heads -------------------------------------------------------------------
-
-    def moved(self, queue: str, before: str | None, after: str | None, jobs: int = 1) -> None:
-        """Note that jobs of a queue went from one state to another; None is outside the store."""
-        if before == after:
-            return
-        changes = self.counter_changes
-        if before is not None:
-            changes[queue, before] = changes.get((queue, before), 0) - jobs
-        if after is not None:
-            changes[queue, after] = changes.get((queue, after), 0) + jobs
 
     def flush_counters(self) -> None:
         """Write the counter changes of this transaction."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from queuectl.errors import NoSuchQueue, did_you_mean
+from queuectl.job import SLOTS
 from queuectl.record import Record
 from queuectl.store.base import Store
 from queuectl.store.rules import pack_pairs, unpack_pairs
@@ -70,6 +71,8 @@ class SqlStore(Store):
         self._interned: dict[tuple[str, bytes], int] = {}
         self._pairs: dict[tuple[str, int], Mapping[str, str]] = {}
         self._tracks: dict[int, TrackInfo] = {}
+        #: by how many the counter of a queue and state has changed in this transaction
+        self.counter_changes: dict[tuple[str, str], int] = {}
 
     # ---- what an engine brings ----------------------------------------------------------------
 
@@ -118,9 +121,18 @@ class SqlStore(Store):
     def lock_graph(self) -> None:
         """Keep others from changing what waits for what till the transaction ends. First of all."""
 
-    @abstractmethod
     def moved(self, queue: str, before: State | None, after: State | None, jobs: int = 1) -> None:
-        """Count jobs of a queue from one state into another; None is outside the store."""
+        """Count jobs of a queue from one state into another; None is outside the store.
+
+        The engine writes `counter_changes` before the transaction's end.
+        """
+        if before == after:
+            return
+        changes = self.counter_changes
+        if before is not None:
+            changes[queue, before] = changes.get((queue, before), 0) - jobs
+        if after is not None:
+            changes[queue, after] = changes.get((queue, after), 0) + jobs
 
     @abstractmethod
     def counter_rows(self) -> list[Any]:
@@ -231,7 +243,7 @@ def pack_needs(needs: Mapping[str, int]) -> bytes:
     """Return needs as a track keeps them; what everybody needs, one worker, is left out."""
     return pack_pairs(
         {name: str(amount) for name, amount in needs.items()
-         if amount > (1 if name == "slots" else 0)}
+         if amount > (1 if name == SLOTS else 0)}
     )  # fmt: skip
 
 

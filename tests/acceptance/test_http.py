@@ -307,6 +307,13 @@ def test_tls(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         intake.reload(Tokens([("admin", "y" * 20)]))
         with pytest.raises(Refused, match="token"):
             remote.counts()
+        # a certificate that cannot be used changes nothing
+        (tmp_path / "key.pem").write_text("no key")
+        with pytest.raises(Refused, match="certificate"):
+            intake.reload(Tokens([("admin", "z" * 20)]))
+        fresh = open_store(url.replace("x" * 20, "y" * 20))
+        assert fresh.counts()["pending"] == 0
+        fresh.close()
         remote.close()
     finally:
         assert intake.stop()
@@ -599,6 +606,32 @@ def test_the_command_line_over_http(remote: Cli, store: Store) -> None:
     assert [job["id"] for job in remote.json("dlq", "list")] == [3]
     remote.ok("set", "max-retries", "5")
     assert store.settings()["max-retries"] == "5"
+
+
+def test_many_lines_are_all_or_none_over_http(remote: Cli, store: Store) -> None:
+    """However many, and the line at fault is told."""
+    path = remote.directory / "lines"
+    good = "".join(f"echo {number}\n" for number in range(5000))
+    path.write_text(good + '{"command": "x", "queue": "nosuch"}\n')
+    said = remote.refused(3, "enqueue", "--from", str(path))
+    assert "line 5001: no queue 'nosuch'" in said
+    path.write_text(good + '{"command": "x", "name": "a"}\n{"command": "y", "name": "a"}\n')
+    assert "line 5002: the name 'a' is given in line 5001" in remote.refused(
+        1, "enqueue", "--from", str(path)
+    )
+    assert store.newest_id() is None
+    path.write_text(good)
+    remote.ok("enqueue", "--from", str(path))
+    assert store.newest_id() == 5000
+
+
+def test_workers_on_a_store_named_behind_the_command(remote: Cli) -> None:
+    """As one types it."""
+    where = ("--store", remote.env.pop("QUEUECTL_STORE"))
+    token = ("--token-file", remote.env.pop("QUEUECTL_TOKEN_FILE"))
+    assert remote.ok("enqueue", *token, *where, "--quiet", "echo hello") == "1\n"
+    remote.ok("worker", "start", "4", "--until-empty", *where, *token)
+    assert remote.ok("output", "1", *where, *token) == "hello\n"
 
 
 def test_a_host_in_the_background_works_over_http(remote: Cli, store: Store) -> None:

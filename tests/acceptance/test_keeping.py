@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.backend import sqlite_only
 from tests.support.cli import Cli
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def test_what_is_no_export_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert "No such file" in cli.refused(2, "import", "nowhere")
 
 
+@sqlite_only
 def test_a_backup_is_a_store(full: Cli, tmp_path: Path) -> None:
     before = _all(full)
     full.ok("backup", "copy.db")
@@ -113,6 +115,7 @@ def test_doctor_is_content_with_a_healthy_store(cli: Cli) -> None:
     assert {"version", "store", "hosts", "processes"} <= {check["topic"] for check in checks}
 
 
+@sqlite_only
 def test_doctor_names_jobs_without_workers_and_a_dead_host(cli: Cli) -> None:
     cli.ok("enqueue", "sleep 60")
     host = cli.start("worker", "start")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.shell.screen import CTRL_D, ENTER, Shell
+from tests.support.backend import sqlite_only
 from tests.support.cli import PATIENCE, Cli
 from tests.support.fifo import Gate
 from tests.support.processes import gone, stat, sweep, wait_until
@@ -338,6 +339,7 @@ def test_the_reply_of_detach_says_how_to_stop_it(cli: Cli) -> None:
     assert cli.ok("worker", "list") == ""
 
 
+@sqlite_only
 def test_detach_says_why_it_could_not(cli: Cli) -> None:
     assert "nowhere" in cli.refused(3, "worker", "start", "--detach", "--queue", "nowhere")
     os.makedirs(cli.directory / "state/queue.db.d", exist_ok=True)

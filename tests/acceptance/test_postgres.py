@@ -18,6 +18,7 @@ from tests.support.fifo import Gate
 from tests.support.machines import Machines
 from tests.support.postgres import Server
 from tests.support.processes import gone, living_in, stat, sweep, wait_until
+from tests.support.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,6 +201,51 @@ def test_a_signal_to_workers_in_the_foreground_drains_them(
     gate.open()
     process.communicate(timeout=20)
     assert process.returncode == 0
+    assert here.json("status", "1")["state"] == "completed"
+
+
+def test_a_service_has_a_guardian(machines: Machines, here: Cli, gate: Gate) -> None:
+    with Service(machines.machine("there").cli) as service:
+        here.ok("enqueue", gate.saying("$$"))
+        child = int(gate.arrived())
+        wait_until(lambda: here.json("status", "1")["state"] == "processing", "it runs")
+        assert service.pid != service.process.pid
+        os.kill(service.pid, signal.SIGKILL)
+        assert service.process.wait(10) == 128 + signal.SIGKILL
+        assert gone(child, 1)
+    assert here.json("worker", "list") == []
+    assert here.json("status", "1")["state"] == "failed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGKILL])
+@pytest.mark.parametrize("words", [("worker", "start"), ("serve",)])
+def test_what_is_done_to_the_process_that_was_started_is_done_to_the_host(
+    machines: Machines, here: Cli, gate: Gate, words: tuple[str, ...], number: signal.Signals
+) -> None:
+    """Who ends it knows nothing of the process below it: jobs are handed back at once."""
+    process = machines.machine("there").cli.start(*words)
+    here.ok("enqueue", gate.command)
+    gate.arrived()
+    wait_until(lambda: here.json("status", "1")["state"] == "processing", "it runs")
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    wait_until(lambda: here.json("worker", "list") == [], "its host is gone")
+    assert here.json("status", "1")["state"] == "pending"
+
+
+def test_a_signal_to_the_group_counts_once(machines: Machines, here: Cli, gate: Gate) -> None:
+    """As `kill %1` sends it: to the host and to the front, which hands it on."""
+    there = machines.machine("there").cli
+    process = subprocess.Popen(
+        there.command("worker", "start"), env=there.env, cwd=there.directory,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    here.ok("enqueue", gate.command)
+    gate.arrived()
+    os.killpg(process.pid, signal.SIGTERM)
+    wait_until(lambda: here.json("worker", "list")[0]["workers"] == 0, "it drains")
+    gate.open()
+    assert process.wait(20) == 0
     assert here.json("status", "1")["state"] == "completed"
 
 

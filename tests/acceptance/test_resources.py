@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from itertools import pairwise
 
@@ -237,6 +238,23 @@ def test_a_signal_ends_workers_at_a_terminal_as_ever(
     process.communicate(timeout=PATIENCE)
     assert "finishing job 1; once more to hand back instead" in text
     assert "completed     1  " in text
+
+
+def test_a_signal_that_comes_with_the_first_job_is_heeded(cli: Cli) -> None:
+    """It drains the workers; it used to end the process when it came before they were watched."""
+    code = (
+        "import os, signal; from queuectl.worker import WorkerHost; start = WorkerHost.start\n"
+        "def early(*args):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return start(*args)\n"
+        "WorkerHost.start = early\n"
+        "from queuectl.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "worker", "start"], env=cli.env, cwd=cli.directory,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert "workers ended after 1 signal" in done.stdout, done.stderr
 
 
 def test_until_empty_says_what_it_leaves(cli: Cli) -> None:

@@ -38,7 +38,7 @@ def test_two_hosts_fire_each_time_once(cli: Cli, workers: Workers) -> None:
     jobs = cli.json("list", "1-3")
     assert [job["schedule"] for job in jobs] == ["beat"] * 3
     # each in a second of its own, on the grid
-    with closing(open_store(f"sqlite://{cli.directory}/state/queue.db")) as store:
+    with closing(open_store(cli.url)) as store:
         (one,) = store.schedules()
         assert one.next_at is not None
         made = [job for job_id in (1, 2, 3) if (job := store.get(job_id))]
@@ -57,7 +57,7 @@ def test_after_downtime_it_makes_up_as_asked(
     cli.ok(
         "schedule", "add", "nightly", "0 3 * * *", "--tz", "UTC", "--missed", missed, "--", "true"
     )
-    with closing(open_store(f"sqlite://{cli.directory}/state/queue.db")) as store:
+    with closing(open_store(cli.url)) as store:
         (one,) = store.schedules()
         assert one.next_at is not None
         store.put_schedule(one._replace(next_at=one.next_at - 3 * DAY))

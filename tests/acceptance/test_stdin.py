@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.support.backend import sqlite_only
 from tests.support.cli import PATIENCE, Cli
 
 DRAIN = ("worker", "start", "1", "--until-empty")
@@ -49,6 +50,7 @@ def test_a_pipe_is_read_at_once(cli: Cli) -> None:
     assert counted(cli, 1) == "5"
 
 
+@sqlite_only
 def test_a_large_file_is_read_where_it_is(cli: Cli) -> None:
     """By every attempt from its beginning; the store stays small."""
     size = 5 * MIB

@@ -8,6 +8,7 @@ import socket
 import stat
 from typing import TYPE_CHECKING
 
+from tests.support.backend import sqlite_only
 from tests.support.hosts import eventually
 from tests.support.service import Service
 
@@ -26,6 +27,7 @@ def all_ended(service: Service) -> None:
     eventually(lambda: not {"pending", "processing"}.intersection(statuses(service)))
 
 
+@sqlite_only
 def test_the_readme_from_top_to_bottom(cli: Cli) -> None:
     """Paths by environment, the three `queue:` requests, both kinds of `status:`."""
     del cli.env["QUEUECTL_STATE_DIR"]

@@ -52,7 +52,8 @@ def _skip_what_is_otherwise(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def store(engine: Engine) -> Store:
     """An empty store whose counters are compared with its jobs after every write."""
-    return watched(engine.open())
+    store = engine.open()
+    return watched(store, engine.beneath)
 
 
 @pytest.fixture

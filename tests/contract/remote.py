@@ -5,6 +5,7 @@ from __future__ import annotations
 _GROUPS = "each call is atomic by itself: transaction() groups nothing over HTTP"
 _FILES = "the server keeps output files in its own place, as far as they were shipped there"
 _LEASE = "the server gives every host that registers over HTTP a lease"
+_SLOW = "many calls one after the other: what they ask for is the engine's below, asked for there"
 _OWN = "the server tells of every commit, also of one's own: it cannot tell them apart"
 
 #: names of tests
@@ -33,4 +34,14 @@ OTHERWISE = {
     "test_changed_tells_that_something_was_written": _OWN,
     "test_every_engine_has_a_listener": _OWN,
     "test_a_host_is_woken_by_a_foreign_commit_of_work": _OWN,
+    "test_many_pokes_are_one": _OWN,
+    "test_jobs_can_be_changed_while_they_are_read": _SLOW,
+    "test_a_thousand_queues_are_merged_in_order": _SLOW,
+    "test_ten_thousand_names_are_taken_in_one_batch": _SLOW,
+    "test_two_threads_never_exceed_a_limit": _SLOW,
+    "test_two_threads_with_a_store_each_share_all_jobs": _SLOW,
+    "test_order_holds_across_queues": _SLOW,
+    "test_the_limit_of_an_array_is_never_exceeded": _SLOW,
+    "test_a_limit_of_one_is_never_two": _SLOW,
+    "test_a_claim_looks_past_a_thousand_due_jobs_of_queues_not_asked_for": _SLOW,
 }

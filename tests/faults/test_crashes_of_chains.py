@@ -195,6 +195,6 @@ def assert_all_is_well(work: Work) -> None:
     assert all(later - earlier > 100 for earlier, later in pairwise(sorted(made)))
     starts = sorted(map(int, (hosts.directory / "starts").read_text().split()))
     spans = [after - first for first, after in zip(starts, starts[PER_SECOND:], strict=False)]
-    # the claims are so far apart; a process may take a moment to start
-    assert min(spans) > 900, spans
+    # it is the claims that are so far apart: a process may take a moment to start
+    assert min(spans) > 600, spans
     assert_counters_are_right(store)

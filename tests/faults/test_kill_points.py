@@ -71,7 +71,7 @@ def test_the_recoverer_is_killed_as_well(hosts: Hosts, tmp_path: Path, point: st
     assert (job.state, job.attempts, job.deliveries) == (COMPLETED, 1, 1)
     assert log.read_text() == "ran\n"
     eventually(lambda: len(hosts.store.hosts()) == 1)
-    eventually(lambda: len(os.listdir(f"{hosts.path}.d/hosts")) == 2)
+    eventually(lambda: len(os.listdir(f"{hosts.store.local_directory}/hosts")) == 2)
 
 
 def test_many_in_the_tray_go_back_uncounted(hosts: Hosts, gate: Gate) -> None:

@@ -10,6 +10,8 @@ import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,6 +21,10 @@ DEFAULT = os.environ.get("QUEUECTL_TEST_STORE", SQLITE)
 #: seconds of a lease, if not said otherwise
 _LEASE = 30
 _made: set[str] = set()
+#: for tests of what only one of them has: a database file, hosts without a front
+sqlite_only = pytest.mark.skipif(
+    DEFAULT != SQLITE, reason="about a SQLite file, or a host without a front"
+)
 
 
 def store_url(directory: Path, kind: str = DEFAULT) -> str | None:

@@ -34,6 +34,11 @@ class Cli:
         if url is not None:
             self.env["QUEUECTL_STORE"] = url
 
+    @property
+    def url(self) -> str:
+        """What another process opens to get at the same jobs."""
+        return self.env.get("QUEUECTL_STORE") or f"sqlite://{self.directory}/state/queue.db"
+
     def command(self, *words: str) -> list[str]:
         """Return the argv that runs queuectl with these words."""
         return [sys.executable, "-m", "queuectl", *words]

@@ -56,9 +56,18 @@ _COMMON = {
 
 
 class Server:
-    """A server of its own. `settings` are written over ours; `on_disk` makes it durable."""
+    """A server of its own. `settings` are written over ours; `on_disk` makes it durable.
 
-    def __init__(self, settings: Mapping[str, str] | None = None, *, on_disk: bool = False) -> None:
+    With a `primary` it is a standby of that one, which follows it as `standby`.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        on_disk: bool = False,
+        primary: Server | None = None,
+    ) -> None:
         base = os.environ.get("TMPDIR") or "/var/tmp"
         if not on_disk and os.access("/dev/shm", os.W_OK):
             base = "/dev/shm"
@@ -74,8 +83,13 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._programs = _programs(self.directory, self._account is not None)
         atexit.register(self.close)
-        self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust",
-                  "--encoding=UTF8", "--locale=C", "--no-sync")  # fmt: skip
+        if primary is None:
+            self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust",
+                      "--encoding=UTF8", "--locale=C", "--no-sync")  # fmt: skip
+        else:
+            source = f"host={primary.sockets} port={_PORT} user=postgres application_name=standby"
+            self._run("pg_basebackup", "-D", str(self.data), "-d", source, "-R",
+                      "--checkpoint=fast", "--no-sync")  # fmt: skip
         self.start()
 
     @property
@@ -179,6 +193,25 @@ class Server:
     def drop(self, schema: str) -> None:
         """Delete a schema and break off whoever holds it up."""
         self.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+    def wipe(self, schema: str) -> None:
+        """Empty a schema for the next test; a tenth of the time that making a new one takes."""
+        with self.connect() as connection:
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'store'",
+                (schema,),
+            ).fetchall()
+            sequences = connection.execute(
+                "SELECT sequencename FROM pg_sequences WHERE schemaname = %s AND last_value > 0",
+                (schema,),
+            ).fetchall()
+            statements = [
+                f'SET search_path TO "{schema}"',
+                *(f"DELETE FROM {name}" for (name,) in tables if name != "job"),
+                *(f"ALTER SEQUENCE {name} RESTART" for (name,) in sequences),
+                "INSERT INTO queue (name) VALUES ('default'), ('hooks')",
+            ]
+            connection.execute("; ".join(statements))
 
 
 _lock = threading.Lock()

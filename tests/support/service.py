@@ -51,7 +51,8 @@ class Service:
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        """The host's process; a front may stand above it."""
+        return int(self.facts["pid"])
 
     @property
     def port(self) -> int:

@@ -6,7 +6,8 @@ import os
 import tempfile
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from queuectl.job import STATES
 from queuectl.store.base import Filter
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from queuectl.intake.http import Solo
     from queuectl.store.base import Store
     from tests.support.http_server import Server
 
@@ -42,6 +44,11 @@ class Engine(ABC):
     @abstractmethod
     def make(self, local_settings: Mapping[str, str]) -> Store:
         """Return a Store object with this engine's clock."""
+
+    @property
+    def beneath(self) -> Store | None:
+        """The store that this one is a way to, if it is."""
+        return None
 
     @property
     @abstractmethod
@@ -80,10 +87,12 @@ class PostgresEngine(Engine):
     """A schema of the test server. Its stores look at it whenever they are asked what changed."""
 
     delay = 0.5
+    #: schemas that earlier tests have left, empty
+    _clean: ClassVar[list[str]] = []
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.schema = new_schema()
+        self.schema = self._clean.pop() if self._clean else new_schema()
 
     def make(self, local_settings: Mapping[str, str]) -> Store:
         from queuectl.store.postgres import PostgresStore
@@ -99,7 +108,8 @@ class PostgresEngine(Engine):
 
     def close(self) -> None:
         super().close()
-        server().drop(self.schema)
+        server().wipe(self.schema)
+        self._clean.append(self.schema)
 
 
 class RemoteEngine(Engine):
@@ -107,10 +117,13 @@ class RemoteEngine(Engine):
 
     delay = 5.0
 
+    #: servers that nobody uses now: to start and stop one takes longer than most tests
+    _idle: ClassVar[list[tuple[Server, Solo]]] = []
+
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._backing: Store | None = None
-        self._server: Server | None = None
+        self._server: tuple[Server, Solo] | None = None
 
     def make(self, local_settings: Mapping[str, str]) -> Store:
         from queuectl.store.remote import remote_store
@@ -124,19 +137,40 @@ class RemoteEngine(Engine):
 
     @property
     def url(self) -> str:
-        from tests.support.http_server import Server
-
         if self._server is None:
             assert self._backing is not None
-            self._server = Server(self._backing)
-        return self._server.with_token()
+            self._server = self._idle.pop() if self._idle else self._new(self._backing)
+            self._server[1].store = self._backing
+        return self._server[0].with_token()
+
+    @property
+    def beneath(self) -> Store | None:
+        """The server's own."""
+        return self._backing
+
+    @staticmethod
+    def _new(store: Store) -> tuple[Server, Solo]:
+        from queuectl.intake.http import Solo
+        from tests.support.http_server import Server
+
+        solo = Solo(store)
+        return Server(store, solo), solo
 
     def close(self) -> None:
         super().close()
         if self._server is not None:
-            self._server.stop()
+            server, solo = self._server
+            assert not server.errors, server.errors
+            solo.store = _nothing()
+            self._idle.append(self._server)
         if self._backing is not None:
             self._backing.close()
+
+
+@cache
+def _nothing() -> Store:
+    """Return a store for servers that nobody uses."""
+    return MemoryStore({})
 
 
 #: every engine, by name
@@ -168,8 +202,9 @@ _WRITES = frozenset(
 class _Watched:
     """A store that is recounted after every write."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, counted: Store) -> None:
         self._store = store
+        self._counted = counted
         self._inside = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -197,12 +232,15 @@ class _Watched:
 
     def _recount(self) -> None:
         if not self._inside:
-            assert_counters_are_right(self._store)
+            assert_counters_are_right(self._counted)
 
 
-def watched(store: Store) -> Store:
-    """Return the store, with its counters compared to its jobs after every write."""
-    return cast("Store", _Watched(store))
+def watched(store: Store, counted: Store | None = None) -> Store:
+    """Return the store, with its counters compared to its jobs after every write.
+
+    `counted` has the same jobs and is quicker to count them.
+    """
+    return cast("Store", _Watched(store, counted or store))
 
 
 def assert_counters_are_right(store: Store) -> None:

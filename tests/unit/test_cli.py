@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queuectl import cli
-from queuectl.cli import Options, read_options, run
+from queuectl.cli import USAGE, Options, read_options, run
+from queuectl.commands import GRAMMAR, TABLE
 from queuectl.errors import UsageError
+from queuectl.store import open_store
+from queuectl.store.base import Filter
+from queuectl.table import SESSION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +47,59 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_global_flags_stand_in_front(argv: list[str], options: Options) -> None:
     """What follows the command is the command's."""
     assert read_options(argv) == options
+
+
+@pytest.mark.parametrize("flag", [param.flag for param in SESSION])
+def test_flags_of_the_session_are_known_in_both_places(flag: str) -> None:
+    """In front of the command and behind it; a flag of the command's own comes first."""
+    name = flag[2:].replace("-", "_")
+    wanted: dict[str, Any] = {name: "X"}
+    assert flag in USAGE
+    assert read_options([flag, "X", "list"]) == Options(("list",), **wanted)
+    for words in ([flag, "X"], [f"{flag}=X"]):
+        for command in TABLE:
+            if command.flag(flag) or command.path == ("!",):
+                continue
+            places = ["1" for param in command.positionals if param.required]
+            given = GRAMMAR.parse_argv([*command.path, *words, *places])
+            assert given.session == {name: "X"}, command.name
+    assert GRAMMAR.parse_argv(["serve", "--token-file", "X"]).session == {}
+
+
+def test_flags_of_the_session_behind_a_command(store: str, tmp_path: Path) -> None:
+    """The last one counts; what stands in a tail is the job's."""
+    other = str(tmp_path / "other.db")
+    assert run(["enqueue", "--store", other, "echo", "--store", "x"]) == 0
+    assert run(["--store", "/nonexistent/x.db", "list", f"--store={other}"]) == 0
+    (job,) = list(open_store(f"sqlite://{other}").jobs(Filter()))
+    assert (job.command, job.args) == ("echo", ("--store", "x"))
+    assert run(["worker", "start", "1", "--until-empty", "--quiet", "--store", other]) == 0
+    (job,) = list(open_store(f"sqlite://{other}").jobs(Filter()))
+    assert job.state == "completed"
+    assert not list(open_store(store).jobs(Filter()))
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["list", "--store"], "--store needs a value"),
+        (["list", "--store", ""], "--store is empty"),
+        (["list", "--store", "x.db", "--schema", "q"], "only a postgresql:// store"),
+        (["list", "--stor", "x"], "did you mean --store?"),
+        (["-c", "list --store x"], "--store is for the command line: queuectl --store URL"),
+        (["-c", "enqueue --schema=x ls"], "--schema is for the command line"),
+    ],
+)
+def test_wrong_flags_of_the_session_are_refused(
+    argv: list[str], said: str, store: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In one line; at a prompt and in a script the store is the one it has."""
+    assert store
+    assert run(argv) == 2
+    told = capfd.readouterr()
+    assert said in told.err
+    assert told.err.count("\n") == 1
+    assert not told.out
 
 
 @pytest.mark.parametrize(

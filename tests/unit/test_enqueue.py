@@ -173,6 +173,7 @@ def test_a_job_takes_what_env_capture_says_and_no_secret(session: Session) -> No
         ("enqueue ./nothing-here", "there is no program ./nothing-here now"),
         ("enqueue sleep 1 &", "the final & is not needed"),
         ("enqueue false --max-retries 0", "--max-retries stands behind the command"),
+        ("enqueue --no-shell false --max-retries=0", "--max-retries stands behind the command"),
         ("enqueue echo it's", "a quote in the command is not closed"),
         ("enqueue echo $SECRET", "$SECRET is set here but will not be"),
         ('enqueue echo "${SECRET}"', "add --env SECRET"),

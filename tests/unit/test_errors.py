@@ -50,7 +50,7 @@ def test_an_exit_status_is_one_of_those_documented(kind: type[QueuectlError]) ->
     ("name", "status"),
     [
         ("QueuectlError", 1), ("Refused", 1), ("NameTaken", 1), ("UsageError", 2), ("BadValue", 2),
-        ("NotFound", 3), ("NoSuchJob", 3), ("NoSuchQueue", 3), ("WaitFailed", 4),
+        ("NotFound", 3), ("NoSuchJob", 3), ("NoSuchQueue", 3),
         ("StoreUnavailable", 75), ("StoreBusy", 75), ("StoreFull", 75), ("StoreCorrupt", 75),
         ("StoreTooNew", 75), ("Interrupted", 130),
     ],

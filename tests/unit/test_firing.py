@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queuectl.firing import Firing, fire_due
+from queuectl.firing import Firing
 from queuectl.job import EXIT, NewJob, Outcome
 from queuectl.schedule import pack
 from queuectl.store.base import Filter, HostInfo, Schedule, Settlement
@@ -93,12 +93,12 @@ def test_of_two_hosts_one_fires(engine: SqliteEngine, clock: Clock) -> None:
     put(one)
     clock.advance(10 * MINUTE)
     late = two.schedules()[0]
-    assert fire_due(one) == 1
+    assert Firing(one).fire_due() == 1
     assert (
         two.fire(late.name, START + 10 * MINUTE, START + 20 * MINUTE, [NewJob("true")], None)
         is None
     )
-    assert fire_due(two) == 0
+    assert Firing(two).fire_due() == 0
     assert ids(one) == [1]
 
 
@@ -120,13 +120,13 @@ def test_it_skips_while_the_last_one_runs(store: Store, clock: Clock) -> None:
     put(store, name="more", overlap="queue")
     for _ in range(2):
         clock.advance(10 * MINUTE)
-        fire_due(store)
+        Firing(store).fire_due()
     assert [job.schedule for job in store.jobs(Filter())] == ["beat", "more", "more"]
     assert seen(store).note == "skipped: job 1 was still pending"
     assert seen(store).next_at == START + 30 * MINUTE
     end_all(store)
     clock.advance(10 * MINUTE)
-    assert fire_due(store) == 2
+    assert Firing(store).fire_due() == 2
     assert seen(store).note is None
 
 
@@ -135,7 +135,7 @@ def test_what_was_missed(store: Store, clock: Clock, missed: str, jobs: int) -> 
     """Nobody was there at 10, 20 and 30 minutes; somebody comes at 35."""
     put(store, missed=missed)
     clock.advance(35 * MINUTE)
-    assert fire_due(store) == jobs
+    assert Firing(store).fire_due() == jobs
     assert len(ids(store)) == jobs
     assert seen(store).next_at == START + 40 * MINUTE
     assert (seen(store).note or "").startswith("missed: nobody was there" if not jobs else "")
@@ -177,7 +177,7 @@ def test_a_named_job_is_made_up_for_once(store: Store, clock: Clock) -> None:
     """Three of one name could not be."""
     put(store, NewJob("true", name="me"), missed="all", overlap="queue")
     clock.advance(35 * MINUTE)
-    assert fire_due(store) == 1
+    assert Firing(store).fire_due() == 1
 
 
 def test_a_unique_job_is_not_made_twice(store: Store, clock: Clock) -> None:
@@ -185,5 +185,5 @@ def test_a_unique_job_is_not_made_twice(store: Store, clock: Clock) -> None:
     store.add([NewJob("true", unique="key")])
     put(store, NewJob("true", unique="key"), overlap="queue")
     clock.advance(10 * MINUTE)
-    fire_due(store)
+    Firing(store).fire_due()
     assert ids(store) == [1]

@@ -12,16 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queuectl import hostfile
+from queuectl.clocks import boot_clock, start_clock
 from queuectl.hostfile import (
     EXITED,
     RUNNING,
     STARTING,
     HostFile,
     OtherHost,
-    boot_clock,
     boot_id,
     pid_namespace,
-    start_clock,
 )
 from queuectl.job import (
     CANNOT_START,

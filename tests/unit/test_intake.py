@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queuectl.commands.results import key_of, path_of, remove_drafts
+from queuectl.commands.resultfiles import key_of, path_of, remove_drafts
 from queuectl.errors import QueuectlError, Refused, UsageError
 from queuectl.intake import legacy
 from queuectl.intake.limits import is_loopback, listen, parse_address, shown_address
@@ -202,18 +202,18 @@ def test_a_log_is_held_until_it_may_speak() -> None:
 
 
 def test_without_a_service_manager_nothing_is_told(tmp_path: Path) -> None:
-    assert Notifier({}).every is None
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready("x")
-    assert Notifier({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "2000000"}).every == 1.0
+    assert Notifier({}, os.getpid()).every is None
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}, os.getpid()).ready("x")
+    assert Notifier({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "2000000"}, os.getpid()).every == 1.0
     other = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"}
-    assert Notifier(other).every is None
+    assert Notifier(other, os.getpid()).every is None
 
 
 def test_an_abstract_notify_socket() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(f"\0queuectl-test-{os.getpid()}")
         sock.settimeout(10)
-        Notifier({"NOTIFY_SOCKET": f"@queuectl-test-{os.getpid()}"}).ready("2 workers")
+        Notifier({"NOTIFY_SOCKET": f"@queuectl-test-{os.getpid()}"}, os.getpid()).ready("2 workers")
         assert b"READY=1" in sock.recv(1000)
 
 

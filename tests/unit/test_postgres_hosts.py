@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from queuectl.store.base import Filter
 from queuectl.store.postgres import PostgresStore
 from queuectl.store.postgres_url import parse
 from tests.support.postgres import new_schema, open_schema, server, terminate
@@ -52,6 +53,18 @@ def test_a_host_that_does_not_renew_expires_by_the_servers_clock(schema: str) ->
     own.forget(HOST)
     assert not own.renew(HOST)
     own.close()
+
+
+def test_a_look_for_expired_hosts_meets_no_transaction(store: PostgresStore) -> None:
+    """The first one of a new store writes something down, on the keeper's thread."""
+    with store.transaction():
+        put(store)
+        keeper = threading.Thread(target=store.expired)
+        keeper.start()
+        keeper.join(20)
+        assert store.count(Filter()) == 1
+        put(store)
+    assert store.count(Filter()) == 2
 
 
 def test_renewing_waits_for_no_transaction(store: PostgresStore) -> None:

@@ -86,8 +86,10 @@ def test_timeout(tmp_path: Path) -> None:
 
 def test_idle_timeout(tmp_path: Path, line: Line) -> None:
     """An attempt that is silent too long is ended; output puts that off."""
+    # two of them: one might be opened again while its writer has not closed it yet
     os.mkfifo(tmp_path / "gate")
-    shell = "exec 9>line; echo up >&9; read x < gate; echo one; read x < gate; sleep 100"
+    os.mkfifo(tmp_path / "other")
+    shell = "exec 9>line; echo up >&9; read x < gate; echo one; read x < other; sleep 100"
     running = Running(make(tmp_path, shell=shell, idle_timeout=60_000))
     line.read_until(b"up")
     running.put_forward(50)
@@ -95,7 +97,7 @@ def test_idle_timeout(tmp_path: Path, line: Line) -> None:
     with follower(tmp_path) as reader:
         follow_until(reader, b"one\n")
     running.put_forward(50)
-    open_gate(tmp_path / "gate")
+    open_gate(tmp_path / "other")
     running.put_forward(50)
     assert running.outcome().reason == "timeout after idle 1m"
 
@@ -172,7 +174,7 @@ SEEN = 'tr "\\0" "\\n" </proc/$$/environ | sort; pwd; ps -o sid= -p $$ >&2; ls /
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"merge": True}, {"stdin": b"fed"}, {"cwd": "/"}, {"env": {**ENV, "ODD": "a=\udcff"}}]
+    "more", [{}, {"merge": True}, {"stdin": b"fed\n"}, {"cwd": "/"}, {"env": {**ENV, "ODD": "a=\udcff"}}]
 )  # fmt: skip
 def test_both_ways_to_start_come_to_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
@@ -197,8 +199,11 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
     for argv, cwd in ((("no-such",), "/"), (("true",), "/no-such"), (("a\0b",), "/")):
         assert attempt(make(tmp_path, *argv, cwd=cwd)).kind == CANNOT_START
     assert os.listdir("/proc/self/fd") == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    try:
+        # children there may be, servers of other tests; none that waits to be reaped
+        assert os.waitpid(-1, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        pass
 
 
 def test_own_session_and_group(tmp_path: Path) -> None:

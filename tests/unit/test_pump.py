@@ -17,6 +17,7 @@ from queuectl.jobqueue import JobQueue
 from queuectl.pump import Events, Pump
 from queuectl.resources import parse_resources
 from queuectl.store.sqlite import MemoryStore, SqliteStore
+from queuectl.trays import Batch
 from tests.support.faulty import faulty
 from tests.support.work import HOST, a_host, job_of, put, put_many
 
@@ -323,6 +324,43 @@ def test_kinds_of_workers_do_not_get_the_same_twice(rig: Rig) -> None:
     assert {tuple(room.total.items()) for room in rooms} == {(("gpu", 2),)}
 
 
+def test_what_is_kept_for_a_job_of_one_kind_is_not_there_for_another(rig: Rig) -> None:
+    """Else single items, as they come free, would go to the other kind for ever."""
+    rig.real.create_queue("other")
+    put(rig.real, needs={"gpu": 3})
+    put(rig.real, queue="other", needs={"gpu": 1})
+    rig.queue.add_resources(parse_resources(["gpu=3"]))
+    rig.queue._stock.promise({"gpu": 1})
+    kinds = (("default",), ("other",))
+    got: list[int] = []
+    leaving = threading.Event()
+
+    def work(kind: tuple[str, ...]) -> None:
+        claim = rig.queue.take(kind, leaving.is_set)
+        if claim is not None:
+            got.append(claim.job_id)
+
+    for kind in kinds:
+        rig.queue.join_workers(kind, 1)
+    threads = [threading.Thread(target=work, args=(kind,)) for kind in kinds]
+    for thread in threads:
+        thread.start()
+    while any(not rig.queue._kinds[kind].idle for kind in kinds):
+        time.sleep(0.001)
+    rig.pump.start()
+    rig.queue.call(lambda _: None, PATIENCE)
+    rig.queue.call(lambda _: None, PATIENCE)
+    assert got == []
+    with rig.queue._lock:
+        rig.queue._stock.take_back({"gpu": 1})
+    rig.queue.call(lambda _: None, PATIENCE)
+    threads[0].join(PATIENCE)
+    assert got == [1]
+    leaving.set()
+    rig.queue.stir()
+    threads[1].join(PATIENCE)
+
+
 # ---- schedules ----------------------------------------------------------------------------------
 
 
@@ -447,7 +485,7 @@ def test_claims_to_be_given_back_are_kept_until_they_are(rig: Rig) -> None:
     claim = rig.take()
     rig.queue.join_workers(ALL, -1)
     rig.faults.fail(BROKEN, 3)
-    rig.queue.exchanged(jobqueue.Batch([], [], [], [(ALL, 1, 0)], []), [[claim]])
+    rig.queue.exchanged(Batch([], [], [], [(ALL, 1, 0)], []), [[claim]])
     rig.queue.stir()
     rig.queue.hand_back()
     deadline = time.monotonic() + PATIENCE

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queuectl import hostfile, recovery
+from queuectl.clocks import boot_clock, start_clock
 from queuectl.errors import BadValue, StoreBusy
-from queuectl.hostfile import HostFile, boot_clock, start_clock
+from queuectl.hostfile import HostFile
 from queuectl.job import (
     CANCELLED,
     COMPLETED,

@@ -9,7 +9,7 @@ import pytest
 from queuectl.commands import GRAMMAR
 from queuectl.commands.schedules import local_zone
 from queuectl.errors import UsageError
-from queuectl.firing import fire_due
+from queuectl.firing import Firing
 from queuectl.schedule import next_time, unpack
 from queuectl.timespec import parse_time
 
@@ -47,7 +47,7 @@ def test_what_the_job_leaves_open_is_decided_when_it_fires(session: Session) -> 
     session.result("set max-retries 7")
     (one,) = session.store.schedules()
     session.store.put_schedule(one._replace(next_at=session.store.now()))
-    assert fire_due(session.store) == 1
+    assert Firing(session.store).fire_due() == 1
     assert session.job(1).max_retries == 7
 
 
@@ -73,6 +73,7 @@ def test_what_the_job_leaves_open_is_decided_when_it_fires(session: Session) -> 
         ("schedule add n every ./run", "schedule: every"),
         ("schedule add n 10m ./run", "did you mean every 10m?"),
         ("schedule add n 3am -- ./run", "is no time: five fields of cron, or every 10m"),
+        ("schedule add n ''", "is no time: five fields of cron, or every 10m"),
         ("schedule add n every 10m", "what is it to run? schedule add n every 10m -- COMMAND"),
         ("schedule add n '0 3 * * *'", "what is it to run? schedule add n '0 3 * * *' -- COMMAND"),
         ("schedule add n '0 3 * * *' --", "what is it to run?"),
@@ -104,12 +105,12 @@ def test_a_paused_schedule_does_not_make_up(session: Session) -> None:
     assert one.paused
     past = session.store.now() - 25 * 60_000
     session.store.put_schedule(one._replace(next_at=past))
-    assert fire_due(session.store) == 0
+    assert Firing(session.store).fire_due() == 0
     assert "schedule resume beat" in session.text("why beat")
     session.result("schedule resume beat")
     (one,) = session.store.schedules()
     assert one.next_at == past + 30 * 60_000
-    assert fire_due(session.store) == 0
+    assert Firing(session.store).fire_due() == 0
     # said again it changes nothing
     session.result("schedule resume beat")
     assert session.store.schedules() == [one]
@@ -141,11 +142,11 @@ def test_the_list_says_what_became_of_the_last(session: Session) -> None:
     session.result("schedule add beat every 10m -- true")
     (one,) = session.store.schedules()
     session.store.put_schedule(one._replace(next_at=session.store.now()))
-    fire_due(session.store)
+    Firing(session.store).fire_due()
     assert session.json("schedule list")[0]["last_state"] == "pending"
     (one,) = session.store.schedules()
     session.store.put_schedule(one._replace(next_at=session.store.now()))
-    fire_due(session.store)
+    Firing(session.store).fire_due()
     assert "skipped: job 1 was still pending" in session.text("schedule list")
     assert "skipped: job 1 was still pending" in session.text("why beat")
     assert session.json("why beat")["reasons"] == ["no-workers"]

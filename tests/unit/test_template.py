@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queuectl.errors import BadValue, UsageError
-from queuectl.job import NewJob
-from queuectl.template import LONGEST_WORD, Template, check_message, read_template, template_of
+from queuectl.job import LONGEST_WORD, NewJob
+from queuectl.template import Template, check_message, read_template, template_of
 
 MESSAGES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 

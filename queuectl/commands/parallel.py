@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from queuectl import patterns
-from queuectl.commands.adding import add_in_pieces, dry_run
-from queuectl.commands.drafts import Maker, directory
+from queuectl.commands.drafts import Maker, directory, split_line
 from queuectl.commands.expanding import expand
 from queuectl.commands.jobs import no_workers, with_remarks
 from queuectl.commands.result import Result, Text
+from queuectl.commands.tally import add_in_pieces, dry_run
 from queuectl.errors import Refused, UsageError
 
 TYPE_CHECKING = False
@@ -107,17 +107,8 @@ def _jobs(
             maker.from_line(line.fill(number, one), verbatim=True)
             for number, one in enumerate(arguments, 1)
         )
-    words = patterns.Words(_split(command) if isinstance(command, str) else command, sources)
+    words = patterns.Words(split_line(command) if isinstance(command, str) else command, sources)
     return (maker.from_words(words.fill(number, one)) for number, one in enumerate(arguments, 1))
-
-
-def _split(line: str) -> list[str]:
-    import shlex
-
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"enqueue --no-shell: {error}") from None
 
 
 # ---- arguments ----------------------------------------------------------------------------------

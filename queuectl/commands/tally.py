@@ -1,4 +1,4 @@
-"""What every command needs that adds many jobs: adding in pieces, counting, telling."""
+"""What has come of many jobs that were added together: counted, told, and without adding any."""
 
 from __future__ import annotations
 
