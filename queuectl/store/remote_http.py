@@ -227,6 +227,9 @@ class Requests:
             connection.close()
         else:
             self._kept.append(connection)
+            if self._closed:
+                # by another thread, just now
+                self.close()
 
 
 class _Lost(Exception):  # noqa: N818 (named like the other errors)
