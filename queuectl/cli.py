@@ -192,7 +192,7 @@ def _shell(options: Options) -> int:
 
 def _recover(options: Options) -> None:
     """Give the claims of hosts of this machine back that have died. Raises StoreUnavailable."""
-    from queuectl.recovery import Recoverer
+    from queuectl.host.recovery import Recoverer
 
     store = _open(options)
     try:
@@ -211,7 +211,8 @@ def _guard(options: Options) -> None:
     if url.startswith(("postgresql:", "postgres:", "http:", "https:")):
         import signal
 
-        from queuectl import front, handover
+        from queuectl import front
+        from queuectl.host import handover
 
         if handover.link() is not None:
             return

@@ -15,17 +15,17 @@ import signal
 import time
 from _thread import start_new_thread
 
-from queuectl import handover
 from queuectl.clocks import boot_clock
-from queuectl.orphans import become_subreaper
-from queuectl.proctree import end_all, snapshot, token_of, with_descendants
+from queuectl.host import handover
+from queuectl.process.orphans import become_subreaper
+from queuectl.process.proctree import end_all, snapshot, token_of, with_descendants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from queuectl.proctree import Process
+    from queuectl.process.proctree import Process
 
 #: milliseconds between SIGTERM and SIGKILL for what a dead host's jobs left
 GRACE = 1000
@@ -292,8 +292,8 @@ def end_overdue(path: str, spared: set[str]) -> int:
     `path` is its host file; attempts whose token is in `spared` go on, and the rest of that set
     is forgotten.
     """
-    from queuectl.hostfile import EXITED, OtherHost
-    from queuectl.proctree import end_survivors, pid_start
+    from queuectl.host.hostfile import EXITED, OtherHost
+    from queuectl.process.proctree import end_survivors, pid_start
 
     if not os.path.exists(path):
         return 0
@@ -312,7 +312,7 @@ def end_overdue(path: str, spared: set[str]) -> int:
 def _running_tokens(path: str) -> frozenset[str] | None:
     """Return the tokens of what a dead host ran, None when that cannot be read."""
     try:
-        from queuectl.hostfile import EXITED, OtherHost
+        from queuectl.host.hostfile import EXITED, OtherHost
 
         with OtherHost(path) as other:
             return frozenset(slot.token for slot in other.slots() if slot.phase != EXITED)

@@ -257,12 +257,12 @@ STOPPED = "stopped"
 class Output(Record):
     """What an attempt wrote: the bytes themselves when they are few, else where they are.
 
-    `marks` are the pieces in order of arrival, see queuectl.output.
+    `marks` are the pieces in order of arrival, see queuectl.process.output.
     """
 
     #: both streams in order of arrival, unless they are in a file
     data: bytes = b""
-    #: packed pieces, see queuectl.output.Marks
+    #: packed pieces, see queuectl.process.output.Marks
     marks: bytes = b""
     #: absolute path of the attempt's output file; the bytes and marks are there
     path: str | None = None

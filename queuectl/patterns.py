@@ -8,8 +8,8 @@ words of an argv are filled in plainly. After GNU parallel's manual, sections "C
 from __future__ import annotations
 
 from queuectl.errors import UsageError
+from queuectl.grammar.tokens import COMMENT, OPERATOR, next_word
 from queuectl.record import Record
-from queuectl.tokens import COMMENT, OPERATOR, next_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

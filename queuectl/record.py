@@ -81,7 +81,7 @@ else:
             fields = tuple(types)
             defaults = {field: namespace.pop(field) for field in fields if field in namespace}
             made = {**_COMMON, "_fields": fields, "_field_defaults": defaults, **namespace}
-            # as they are written, for who takes records from strangers (queuectl.store.shapes)
+            # as they are written, for who takes records from strangers (queuectl.store.remote.shapes)
             made["_field_types"] = types
             made["__match_args__"] = fields
             for index, field in enumerate(fields):

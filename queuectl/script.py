@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from queuectl.commands.context import Context
     from queuectl.commands.jobs import Prepared
     from queuectl.commands.result import Result
-    from queuectl.table import Invocation
+    from queuectl.grammar.table import Invocation
 
     #: shows an answer (its result, whether as JSON)
     Show = Callable[[Result, bool], None]

@@ -14,7 +14,7 @@ import time
 
 from queuectl.commands.result import Result, plural, say
 from queuectl.errors import QueuectlError, UsageError
-from queuectl.handover import end_with_front, go_headless, is_detached, main_pid, once
+from queuectl.host.handover import end_with_front, go_headless, is_detached, main_pid, once
 from queuectl.intake.log import ERROR, INFO, WARNING, ServiceLog
 from queuectl.intake.systemd import Notifier
 from queuectl.record import Record

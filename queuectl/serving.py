@@ -11,7 +11,7 @@ import sys
 from queuectl.commands.context import ONE_SHOT
 from queuectl.commands.result import Result, say
 from queuectl.errors import Refused, UsageError
-from queuectl.handover import is_detached
+from queuectl.host.handover import is_detached
 from queuectl.intake.systemd import write_unit
 from queuectl.paths import make_private, socket_path
 from queuectl.service import Plan, run_service
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args, Tail
     from queuectl.store.base import Store
-    from queuectl.table import Args, Tail
 
 _SHORT = 8
 
@@ -119,8 +119,8 @@ def consume(ctx: Context, args: Args) -> Result:
 
 def _command_line(tail: Tail) -> str:
     """Return the command as a line whose words a shell would split alike. Raises UsageError."""
+    from queuectl.grammar.tokens import unquote_whole
     from queuectl.template import read_template
-    from queuectl.tokens import unquote_whole
 
     if not tail:
         raise UsageError("consume: run what? for example: consume -q QUEUE ./program")
@@ -160,7 +160,7 @@ def _words(args: Args) -> list[str]:
 
 def _detached(ctx: Context, args: Args) -> Result:
     from queuectl.commands.detach import start_background
-    from queuectl.handover import log_path
+    from queuectl.host.handover import log_path
 
     url = ctx.url() if ctx.url is not None else ctx.store.name
     environ = {**ctx.environ, "QUEUECTL_STORE": url}

@@ -83,7 +83,7 @@ def test_every_package_is_shipped() -> None:
 
 
 def test_the_architecture_names_every_module_and_no_other() -> None:
-    """Its table has modules by name, several by `store/sqlite*`, a package as `commands/`."""
+    """Its table has modules by name, a whole package as `commands/`."""
     page = Path("docs/explanation/architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}

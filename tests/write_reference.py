@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from queuectl.commands import TABLE
+from queuectl.grammar.table import TAIL
 from queuectl.settings import SETTINGS
-from queuectl.table import TAIL
 
 if TYPE_CHECKING:
-    from queuectl.table import Command, Param
+    from queuectl.grammar.table import Command, Param
 
 REFERENCE = Path("docs/reference")
 

@@ -45,7 +45,7 @@ def connect(
 
     chosen = url or os.environ.get("QUEUECTL_STORE") or default_url(os.environ)
     if token_file is not None and chosen.startswith(("http:", "https:")):
-        from queuectl.store.remote_token import strongest
+        from queuectl.store.remote.token import strongest
 
         scheme, _, rest = chosen.partition("://")
         chosen = f"{scheme}://{strongest(token_file)}@{rest.rpartition('@')[2]}"
@@ -203,7 +203,7 @@ class Queue:
 
         Raises NoSuchJob, NotFound when there is no such attempt yet.
         """
-        from queuectl.output import pieces
+        from queuectl.process.output import pieces
 
         runs = [one.run for one in self.attempts(job)]
         run = runs[-1] if attempt is None and runs else attempt
@@ -223,7 +223,7 @@ class Queue:
             return found
         if self.store.lease is None:
             return found
-        from queuectl.shipping import shipped
+        from queuectl.host.shipping import shipped
 
         parts = list(shipped(self.store, job_id, run))
         return found._replace(

@@ -17,7 +17,7 @@ import time
 
 from queuectl.client.queue import Queue, connect
 from queuectl.errors import QueuectlError, Refused
-from queuectl.store.wire import PORT
+from queuectl.store.remote.wire import PORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from queuectl.commands import picking
 from queuectl.commands.result import Result, Text, plural
 from queuectl.errors import EXIT_FAILED, UsageError
+from queuectl.grammar.selection import Selection, resolve_single
 from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING
 from queuectl.record import Record
-from queuectl.selection import Selection, resolve_single
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import State
     from queuectl.store.base import Changed, Store
-    from queuectl.table import Args
 
 #: jobs changed in one transaction
 BATCH = 1000

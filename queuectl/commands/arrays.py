@@ -8,9 +8,9 @@ from __future__ import annotations
 from queuectl.commands.jobs import no_workers, one_job, understood
 from queuectl.commands.result import Result, Text, plural
 from queuectl.errors import BadValue, NotFound, UsageError
+from queuectl.grammar.selection import parse_range
 from queuectl.job import DEAD, FAILED, PROCESSING, STATES, Array, NewJob
 from queuectl.record import Record
-from queuectl.selection import parse_range
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
 #: jobs of one array at the most: they are added in one go
 MOST = 100_000

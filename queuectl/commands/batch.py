@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args, Tail
+    from queuectl.host.worker import WorkerHost
     from queuectl.job import Job, NewJob
     from queuectl.store.base import Settled, Settlement, Store
-    from queuectl.table import Args, Tail
-    from queuectl.worker import WorkerHost
 
 QUEUE = "batch"
 SUFFIX = ".result"

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import NewJob
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
     #: makes the job of a line, None for a line that is none
     Make = Callable[[str], NewJob | None]

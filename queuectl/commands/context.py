@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO, TypeVar
 
+    from queuectl.host.worker import WorkerHost
     from queuectl.store.base import Settled, Settlement, Store
-    from queuectl.worker import WorkerHost
 
     T = TypeVar("T")
 
@@ -94,9 +94,9 @@ class Context:
     def host(self) -> WorkerHost:
         """Return the workers of this process, made when first asked for."""
         if self._host is None:
-            from queuectl import handover
+            from queuectl.host import handover
+            from queuectl.host.worker import WorkerHost
             from queuectl.paths import host_path, hosts_directory
-            from queuectl.worker import WorkerHost
 
             self._host = WorkerHost(self.store, on_settled=self._on_settled)
             front = handover.link()

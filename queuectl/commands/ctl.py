@@ -13,7 +13,7 @@ from queuectl.paths import socket_path
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
-    from queuectl.table import Args, Tail
+    from queuectl.grammar.table import Args, Tail
 
 _CHUNK = 1024 * 1024
 _LEGACY = ("queue:", "status:")

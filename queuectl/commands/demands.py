@@ -6,8 +6,8 @@ import os
 
 from queuectl.commands.drafts import AUTO
 from queuectl.errors import BadValue, NotFound, UsageError
+from queuectl.grammar.selection import LAST, parse_words
 from queuectl.job import SLOTS, WHEN_COMPLETED, WHEN_ENDED, WHEN_FAILED, After
-from queuectl.selection import LAST, parse_words
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import NewJob
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
 _LONGEST_KEY = 200
 #: by flag: what it waits for

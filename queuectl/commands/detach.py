@@ -10,7 +10,7 @@ import sys
 import queuectl
 from queuectl.commands.result import plural, say, short_id
 from queuectl.errors import Refused, UsageError
-from queuectl.handover import log_path
+from queuectl.host.handover import log_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

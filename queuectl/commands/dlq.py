@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from queuectl.commands import acting, looking, picking, views
 from queuectl.errors import UsageError
+from queuectl.grammar.selection import Selection
 from queuectl.job import DEAD
-from queuectl.selection import Selection
 from queuectl.store.base import Changed
 
 TYPE_CHECKING = False
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from queuectl.commands.context import Context
     from queuectl.commands.result import Result
+    from queuectl.grammar.table import Args
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
 
 #: jobs that somebody edits one after the other

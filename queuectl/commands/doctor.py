@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.store.base import HostInfo, Store
-    from queuectl.table import Args
 
 #: orphans named one by one
 _NAMED = 5
@@ -86,9 +86,9 @@ def _life(store: Store, host: HostInfo) -> tuple[bool, str]:
 def _life_here(store: Store, host: HostInfo) -> tuple[bool, str] | None:
     """Return what the host's file on this machine says, None where it has none."""
     from queuectl.clocks import boot_clock
-    from queuectl.hostfile import OtherHost, boot_id, pid_namespace
+    from queuectl.host.hostfile import OtherHost, boot_id, pid_namespace
+    from queuectl.host.recovery import LEASE
     from queuectl.paths import host_path, hosts_directory, wake_path
-    from queuectl.recovery import LEASE
 
     directory = hosts_directory(store.local_directory)
     try:
@@ -145,7 +145,7 @@ def _work(store: Store, hosts: list[HostInfo]) -> Iterator[Check]:
 
 def _orphans(store: Store) -> Check:
     """Look for processes of attempts that are over."""
-    from queuectl.proctree import snapshot, token_of
+    from queuectl.process.proctree import snapshot, token_of
 
     running = {job.token for job in store.jobs(Filter(states=("processing",)))}
     found = []

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 
 from queuectl.errors import BadValue, UsageError
+from queuectl.grammar.selection import check_name, looks_like_selection
+from queuectl.grammar.tokens import unquote_whole
 from queuectl.job import LONGEST_WORD, NewJob
-from queuectl.selection import check_name, looks_like_selection
 from queuectl.settings import BY_NAME, PER_JOB, canonical
-from queuectl.tokens import unquote_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from queuectl.commands.context import Context
-    from queuectl.table import Args, Tail
+    from queuectl.grammar.table import Args, Tail
 
     Fields = dict[str, object]
 

@@ -6,7 +6,7 @@ import os
 from itertools import pairwise
 
 from queuectl.errors import Refused, UsageError
-from queuectl.tokens import next_word
+from queuectl.grammar.tokens import next_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from queuectl.commands.outputs import asking
 from queuectl.commands.result import Result, Stream, plural
 from queuectl.commands.tailing import ALL, RUNNING, Began, Ended, JobTail
 from queuectl.errors import EXIT_WAIT_FAILED, UsageError
+from queuectl.grammar.selection import LAST, Selection, resolve_single
 from queuectl.job import COMPLETED, EXIT, FINAL, PROCESSING, STATES
-from queuectl.output import STDERR, STDOUT
-from queuectl.selection import LAST, Selection, resolve_single
+from queuectl.process.output import STDERR, STDOUT
 from queuectl.store.base import Filter
 from queuectl.timespec import describe_duration
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import Job, State
-    from queuectl.output import Piece
+    from queuectl.process.output import Piece
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
     Pieces = Iterator[tuple[int, bytes]]
     Event = Piece | Began | Ended

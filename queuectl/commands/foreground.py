@@ -11,7 +11,7 @@ import time
 
 from queuectl.commands.result import Result, jobs_named, plural, say
 from queuectl.errors import QueuectlError
-from queuectl.handover import end_with_front, go_headless, once
+from queuectl.host.handover import end_with_front, go_headless, once
 from queuectl.job import FAILED, PENDING, PROCESSING, SLOTS
 from queuectl.store.base import Filter
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from queuectl.commands.context import Context
     from queuectl.commands.telling import Telling
+    from queuectl.host.worker import WorkerHost
     from queuectl.job import Job
-    from queuectl.worker import WorkerHost
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 #: what other threads write among the numbers of signals: no worker is left; something is to be told

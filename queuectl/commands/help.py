@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from queuectl.commands import GRAMMAR, TABLE
 from queuectl.commands.result import Result, Text, say
-from queuectl.table import COMMON, FLAG, OPTION, SESSION, Command, Param
+from queuectl.grammar.table import COMMON, FLAG, OPTION, SESSION, Command, Param
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
-    from queuectl.table import Args
+    from queuectl.grammar.table import Args
 
 
 def show(ctx: Context, args: Args) -> Result:

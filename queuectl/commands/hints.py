@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from queuectl.tokens import quotes_closed
+from queuectl.grammar.tokens import quotes_closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import NewJob
     from queuectl.store.base import QueueInfo
-    from queuectl.table import Args
 
 NO_WORKERS = "no workers anywhere: it waits; start one with `worker start`"
 _BULK, _ARRAY, _PATTERN = "bulk", "arrays", "parallel"

@@ -6,8 +6,8 @@ import json
 
 from queuectl.commands.drafts import check_variable, directory, due_time
 from queuectl.errors import BadValue, UsageError, did_you_mean
+from queuectl.grammar.selection import check_name
 from queuectl.job import LONGEST_WORD, SLOTS
-from queuectl.selection import check_name
 from queuectl.settings import BY_NAME, PER_JOB, canonical
 from queuectl.timespec import parse_duration
 

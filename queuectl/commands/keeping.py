@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import State
     from queuectl.settings import Setting
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
 #: jobs pruned in one transaction
 _PORTION = 1000

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from queuectl.output import Piece
+    from queuectl.process.output import Piece
 
 #: a line that is longer is told in parts: memory stays flat whatever a job writes
 LONGEST = 1024 * 1024

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from queuectl.commands.context import Context
     from queuectl.commands.result import Column
+    from queuectl.grammar.table import Args
     from queuectl.job import Job, State
     from queuectl.store.base import QueueInfo
-    from queuectl.table import Args
 
 #: rows of `list` on a terminal when no limit is given
 FIRST_PAGE = 50

@@ -7,18 +7,18 @@ from queuectl.commands.jobs import Prepared, no_workers, reply
 from queuectl.commands.result import Result, Text
 from queuectl.commands.tally import Tally, add_in_pieces, command_of, exact_lines
 from queuectl.errors import Refused, UsageError
+from queuectl.grammar.tokens import COMMENT, OPERATOR, next_word
 from queuectl.job import FAILED, PENDING, NewJob
 from queuectl.store.base import Filter
 from queuectl.template import template_of
-from queuectl.tokens import COMMENT, OPERATOR, next_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args, Tail
     from queuectl.job import Job, State
-    from queuectl.table import Args, Tail
 
 #: states of what is shown by `queue peek` and counted as waiting
 WAITING: tuple[State, ...] = (PENDING, FAILED)
@@ -99,7 +99,7 @@ def _maker(ctx: Context, args: Args, *, single: bool) -> Callable[[str], NewJob]
 
 
 def _name(name: str | None) -> str | None:
-    from queuectl.selection import check_name
+    from queuectl.grammar.selection import check_name
 
     return None if name is None else check_name(name)
 

@@ -12,18 +12,18 @@ from queuectl.commands.result import Result, Stream
 from queuectl.commands.views import size
 from queuectl.errors import NotFound, Refused, UsageError
 from queuectl.job import Output
-from queuectl.output import STDERR, STDOUT, pieces, read_tail
 from queuectl.paths import host_path, hosts_directory, output_path
+from queuectl.process.output import STDERR, STDOUT, pieces, read_tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import Attempt, Job
-    from queuectl.output import Piece
+    from queuectl.process.output import Piece
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
     Pieces = Iterator[tuple[int, bytes]]
 
@@ -70,7 +70,7 @@ def output(ctx: Context, args: Args) -> Result:
 
 def is_here(store: Store, attempt: Attempt) -> bool:
     """Whether an attempt's files are on this machine, if there are any."""
-    from queuectl.shipping import ships
+    from queuectl.host.shipping import ships
 
     if not ships(store) or attempt.host is None:
         return True
@@ -111,7 +111,7 @@ def output_of(store: Store, attempt: Attempt) -> Output | None:
 
 def _shipped(store: Store, attempt: Attempt, like: Output) -> Output:
     """Return an output as far as it has been shipped from its machine."""
-    from queuectl.shipping import shipped
+    from queuectl.host.shipping import shipped
 
     parts = list(shipped(store, attempt.job_id, attempt.run))
     data = b"".join(data for data, _ in parts)
@@ -127,7 +127,7 @@ def _shipped(store: Store, attempt: Attempt, like: Output) -> Output:
 
 def _await_elsewhere(ctx: Context, attempt: Attempt) -> None:
     """Have what a running attempt on another machine has written by now shipped."""
-    from queuectl.shipping import Mirror
+    from queuectl.host.shipping import Mirror
 
     mirror = Mirror(ctx.store, attempt.job_id, attempt.run, asking(ctx, attempt.job_id))
     try:

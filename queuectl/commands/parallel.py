@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args, Tail
     from queuectl.job import NewJob
     from queuectl.patterns import Pattern, Source
-    from queuectl.table import Args, Tail
 
 #: jobs of one pattern at the most: a slip with several ::: makes millions
 MOST = 10_000_000

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from queuectl.errors import UsageError
+from queuectl.grammar.selection import LAST, Selection, parse_words, resolve_single
 from queuectl.job import STATES
-from queuectl.selection import LAST, Selection, parse_words, resolve_single
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import Job, State
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
 
 def selection_of(ctx: Context, args: Args) -> Selection:

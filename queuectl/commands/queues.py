@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.store.base import QueueInfo, Store
-    from queuectl.table import Args
 
 _LONGEST_NAME = 100
 #: jobs of a queue, by id, among which the one that has waited longest is looked for
@@ -158,7 +158,7 @@ def _setting(ctx: Context, name: str, text: str) -> str:
 
 
 def _limit(text: str) -> int:
-    from queuectl.engine import READERS
+    from queuectl.grammar.engine import READERS
 
     limit = READERS["count"]("--limit", text)
     assert isinstance(limit, int)  # noqa: S101 (what that reader returns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from queuectl.errors import Refused
-from queuectl.output import STDOUT, pieces
+from queuectl.process.output import STDOUT, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

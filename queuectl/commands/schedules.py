@@ -10,8 +10,8 @@ from queuectl.commands.drafts import Maker
 from queuectl.commands.jobs import no_workers, understood
 from queuectl.commands.result import Column, Result, Table, Text, say
 from queuectl.errors import NoSuchSchedule, Refused, UsageError, did_you_mean
+from queuectl.grammar.selection import check_name
 from queuectl.job import COMPLETED
-from queuectl.selection import check_name
 from queuectl.store.base import Existing, Schedule
 from queuectl.timespec import describe_duration, format_time, iso_time
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import Job, NewJob
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
 _ZONES = "zoneinfo/"
 #: words of a time: `@daily`, `every 10m`, five fields

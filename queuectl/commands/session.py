@@ -11,7 +11,7 @@ from queuectl.errors import Refused, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
-    from queuectl.table import Args
+    from queuectl.grammar.table import Args
 
 
 def cd(ctx: Context, args: Args) -> Result:

@@ -13,7 +13,7 @@ from queuectl.template import check_message
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
-    from queuectl.table import Args
+    from queuectl.grammar.table import Args
 
 SUFFIX = ".queue"
 #: tries to lock a file that is being renamed meanwhile

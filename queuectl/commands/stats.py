@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import Job
-    from queuectl.table import Args
 
 #: jobs that are looked at, those that ended last
 RECENT = 5000

@@ -8,8 +8,8 @@ from queuectl.commands import acting, picking
 from queuectl.commands.drafts import Maker, check_command
 from queuectl.commands.result import Result, say
 from queuectl.errors import EXIT_FAILED, BadValue, Refused, UsageError, did_you_mean
+from queuectl.grammar.selection import parse_words
 from queuectl.job import FAILED, PENDING, PROCESSING, SLOTS, STATES
-from queuectl.selection import parse_words
 from queuectl.settings import PER_JOB
 from queuectl.store.base import Changed
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.store.base import Store
-    from queuectl.table import Args
 
 _WAITING = (PENDING, FAILED)
 #: takes a value back

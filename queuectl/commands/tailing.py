@@ -11,17 +11,17 @@ import os
 from queuectl.commands.outputs import is_elsewhere, is_here, output_of
 from queuectl.errors import Refused
 from queuectl.job import Output
-from queuectl.output import Reader, pieces, tail_offset
 from queuectl.paths import output_path
+from queuectl.process.output import Reader, pieces, tail_offset
 from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from queuectl.host.shipping import Mirror
     from queuectl.job import Attempt, Job
-    from queuectl.output import Piece
-    from queuectl.shipping import Mirror
+    from queuectl.process.output import Piece
     from queuectl.store.base import Store
 
 
@@ -160,7 +160,7 @@ class JobTail:
     def _path(self, attempt: Attempt) -> str:
         """Return the file with what a running attempt writes, here or copied from elsewhere."""
         if self._mirror is None and self._ask is not None and not is_here(self._store, attempt):
-            from queuectl.shipping import Mirror
+            from queuectl.host.shipping import Mirror
 
             self._mirror = Mirror(self._store, attempt.job_id, attempt.run, self._ask)
         if self._mirror is not None:

@@ -11,7 +11,7 @@ from queuectl.job import PROCESSING
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
-    from queuectl.table import Args
+    from queuectl.grammar.table import Args
 
 #: seconds between two pictures
 _EVERY = 1.0

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import Job, Output
     from queuectl.store.base import QueueInfo, Saved, Store
-    from queuectl.table import Args
 
 #: jobs restored by one call of the store
 BATCH = 200
@@ -80,7 +80,7 @@ def _in_memory(output: Output) -> Output:
     """Return an output with its bytes; one whose file is gone is empty and not complete."""
     if output.path is None:
         return output
-    from queuectl.recorder import MARKS_SUFFIX
+    from queuectl.process.recorder import MARKS_SUFFIX
 
     try:
         with open(output.path, "rb") as file, open(output.path + MARKS_SUFFIX, "rb") as marks:

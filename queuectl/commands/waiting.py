@@ -8,9 +8,9 @@ from queuectl.commands import picking
 from queuectl.commands.jobs import NO_WORKERS
 from queuectl.commands.result import Result, Stream, plural, say
 from queuectl.errors import EXIT_WAIT_FAILED
+from queuectl.grammar.selection import Selection, resolve_single
 from queuectl.job import CANCELLED, COMPLETED, FINAL, STATES
-from queuectl.output import STDERR, STDOUT
-from queuectl.selection import Selection, resolve_single
+from queuectl.process.output import STDERR, STDOUT
 from queuectl.store.base import Filter
 from queuectl.timespec import describe_duration
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import Job, State
-    from queuectl.table import Args
 
 #: jobs that are told of one by one; of more only the end is
 _TOLD = 500

@@ -6,7 +6,7 @@ from queuectl.commands import picking, reasons, views
 from queuectl.commands.outputs import output_of
 from queuectl.commands.result import Result, Table, Text
 from queuectl.errors import Refused
-from queuectl.output import pieces, read_tail
+from queuectl.process.output import pieces, read_tail
 from queuectl.timespec import format_time
 
 TYPE_CHECKING = False
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from queuectl.commands.context import Context
+    from queuectl.grammar.table import Args
     from queuectl.job import Attempt, Job, Output
-    from queuectl.table import Args
 
 #: lines of output shown from the beginning and from the end
 _EDGE = 5

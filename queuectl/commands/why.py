@@ -6,7 +6,7 @@ from queuectl.commands import picking
 from queuectl.commands.reasons import COUNTED, reasons_for, sentence, surroundings
 from queuectl.commands.result import Result, Text, say
 from queuectl.errors import NotFound
-from queuectl.selection import LAST
+from queuectl.grammar.selection import LAST
 from queuectl.timespec import describe_duration, format_time
 
 TYPE_CHECKING = False
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from queuectl.commands.context import Context
     from queuectl.commands.reasons import Surroundings
+    from queuectl.grammar.table import Args
     from queuectl.job import Job
     from queuectl.store.base import Schedule, Store
-    from queuectl.table import Args
 
 
 def why(ctx: Context, args: Args) -> Result:

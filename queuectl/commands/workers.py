@@ -8,7 +8,7 @@ import time
 from queuectl.commands.context import ONE_SHOT, user_name
 from queuectl.commands.result import Column, Result, Table, jobs_named, plural, say, short_id
 from queuectl.errors import NotFound, QueuectlError, Refused, UsageError
-from queuectl.handover import is_detached
+from queuectl.host.handover import is_detached
 from queuectl.resources import describe, format_amount, parse_resources
 from queuectl.timespec import describe_duration, format_time
 
@@ -16,9 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
     from queuectl.commands.foreground import Foreground
+    from queuectl.grammar.table import Args
+    from queuectl.host.worker import WorkerHost
     from queuectl.store.base import HostInfo
-    from queuectl.table import Args
-    from queuectl.worker import WorkerHost
 
 #: threads of one host at the most, so that a slip of the finger does not fill the memory
 MOST_WORKERS = 1000

@@ -110,7 +110,7 @@ def _text(ctx: Context, job: Job, stream: int) -> Iterator[str]:
 
     from queuectl.commands.outputs import output_of
     from queuectl.errors import Refused
-    from queuectl.output import pieces
+    from queuectl.process.output import pieces
 
     attempts = ctx.store.attempts(job.id)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping, Sequence
 
+    from queuectl.host.worker import WorkerHost
     from queuectl.intake.log import Log
     from queuectl.job import NewJob
-    from queuectl.worker import WorkerHost
 
 #: messages committed together at the most
 GROUP = 1000

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from queuectl.commands.jobs import Prepared
     from queuectl.commands.result import Result
+    from queuectl.grammar.table import Invocation
+    from queuectl.host.worker import WorkerHost
     from queuectl.intake.log import Log
     from queuectl.store.base import Store
-    from queuectl.table import Invocation
-    from queuectl.worker import WorkerHost
 
     #: takes a piece of an answer; False: nobody is there to read it
     Send = Callable[[bytes], bool]

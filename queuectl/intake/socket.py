@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
+    from queuectl.host.worker import WorkerHost
     from queuectl.intake.log import Log
-    from queuectl.worker import WorkerHost
 
 #: seconds of silence after which a request that has no newline is taken to be whole
 SILENCE = 0.15

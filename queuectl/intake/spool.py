@@ -26,11 +26,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from queuectl.host.worker import WorkerHost
     from queuectl.intake.log import Log
     from queuectl.intake.spoolfile import Lines, Place
     from queuectl.job import NewJob
     from queuectl.store.base import Store
-    from queuectl.worker import WorkerHost
 
 SUFFIX = ".queue"
 #: seconds between looks when nobody tells of a change, and when a watcher does

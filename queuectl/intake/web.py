@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from queuectl.intake.http import HttpIntake, Tls, load_tokens, token_path
+from queuectl.intake.http.server import HttpIntake, Tls, load_tokens, token_path
 from queuectl.intake.log import ERROR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from queuectl.intake.http_auth import Tokens
+    from queuectl.host.worker import WorkerHost
+    from queuectl.intake.http.auth import Tokens
     from queuectl.intake.log import Log
-    from queuectl.worker import WorkerHost
 
 
 class WebIntake:

@@ -9,7 +9,7 @@ from prompt_toolkit.filters import Condition, completion_is_selected, has_focus
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
 
-from queuectl.handover import link
+from queuectl.host.handover import link
 from queuectl.shell import terminal
 from queuectl.shell.paste import lines_of
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from prompt_toolkit.completion import Completer, Completion
 
-from queuectl.cursor import A_COMMAND, A_VALUE, ARGUMENTS, IN_TAIL
+from queuectl.grammar.cursor import A_COMMAND, A_VALUE, ARGUMENTS, IN_TAIL
+from queuectl.grammar.reading import VALUE
+from queuectl.grammar.table import OPTION, TAIL
 from queuectl.job import STATES
-from queuectl.reading import VALUE
 from queuectl.render import cut, visible
 from queuectl.shell import values
 from queuectl.shell.files import complete_path
 from queuectl.shell.values import ACTS_ON, Asked, Offer
-from queuectl.table import OPTION, TAIL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
 
-    from queuectl.cursor import Expected
     from queuectl.grammar import Grammar
-    from queuectl.reading import Token
+    from queuectl.grammar.cursor import Expected
+    from queuectl.grammar.reading import Token
+    from queuectl.grammar.table import Param
     from queuectl.shell.known import Known
-    from queuectl.table import Param
 
 _JOBS = "job-ids"
 _FILES = ("files", "directories")

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from queuectl.cursor import Expected
+    from queuectl.grammar.cursor import Expected
 
 #: entries of a directory looked at, and shown
 MOST_READ, MOST_SHOWN = 20_000, 200

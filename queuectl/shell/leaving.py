@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from queuectl.handover import go_headless, link
+from queuectl.host.handover import go_headless, link
 from queuectl.record import Record
 from queuectl.shell import terminal
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from queuectl.commands.context import Context
+    from queuectl.host.worker import WorkerHost
     from queuectl.shell.prompt import Prompt
-    from queuectl.worker import WorkerHost
 
 #: seconds between two looks at what is typed while jobs are waited for
 LOOK = 0.1

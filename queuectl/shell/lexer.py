@@ -9,7 +9,7 @@ from __future__ import annotations
 from prompt_toolkit.formatted_text.utils import split_lines
 from prompt_toolkit.lexers import Lexer
 
-from queuectl import reading
+from queuectl.grammar import reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
     from queuectl.grammar import Grammar
-    from queuectl.reading import Token
+    from queuectl.grammar.reading import Token
 
     Fragment = tuple[str, str]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.tokens import json_end
+from queuectl.grammar.tokens import json_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,14 +8,15 @@ import sys
 import threading
 from contextlib import contextmanager
 
-from queuectl import __version__, handover
+from queuectl import __version__
 from queuectl.commands import GRAMMAR
 from queuectl.commands.context import SHELL, Context
 from queuectl.commands.progress import Progress
 from queuectl.commands.result import Stream, parts
 from queuectl.errors import QueuectlError
+from queuectl.grammar.reading import BANG
+from queuectl.host import handover
 from queuectl.paths import state_directory
-from queuectl.reading import BANG
 from queuectl.render import look_for, render, render_error, visible
 from queuectl.shell import terminal
 from queuectl.shell.known import Known
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
     from queuectl.commands.result import Result
     from queuectl.grammar import Invocation
+    from queuectl.host.worker import WorkerHost
     from queuectl.render import Look
     from queuectl.store.base import Store
-    from queuectl.worker import WorkerHost
 
 HUNG_UP_STATUS = 128 + signal.SIGHUP
 HISTORY = "history"

@@ -9,8 +9,8 @@ import sys
 import termios
 from contextlib import contextmanager
 
-from queuectl import handover
 from queuectl.commands.context import Screen
+from queuectl.host import handover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

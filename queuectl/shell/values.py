@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from queuectl.commands.drafts import AUTO
+from queuectl.grammar.selection import ALL, LAST
 from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING, STATES
 from queuectl.record import Record
 from queuectl.render import visible
-from queuectl.selection import ALL, LAST
 from queuectl.settings import BY_NAME, SETTINGS
 
 TYPE_CHECKING = False

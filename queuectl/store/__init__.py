@@ -20,11 +20,11 @@ def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Sto
     """
     scheme, colon, rest = url.partition(":")
     if scheme == "memory" and colon and not rest:
-        from queuectl.store.sqlite import open_memory
+        from queuectl.store.sqlite.engine import open_memory
 
         return open_memory(local_settings or {})
     if scheme == "sqlite" and rest.startswith("///") and rest.strip("/"):
-        from queuectl.store.sqlite import SqliteStore
+        from queuectl.store.sqlite.engine import SqliteStore
 
         # others write sqlite:////path for an absolute one: it is the same
         return SqliteStore("/" + rest.lstrip("/"), local_settings or {})
@@ -32,7 +32,7 @@ def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Sto
         return _remote(url, local_settings or {})
     if scheme in {"postgresql", "postgres"} and rest.startswith("//"):
         try:
-            from queuectl.store.postgres import open_postgres
+            from queuectl.store.postgres.engine import open_postgres
         except ModuleNotFoundError as error:
             if error.name is None or not error.name.startswith("psycopg"):
                 raise
@@ -44,7 +44,7 @@ def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Sto
     if url.startswith(("/", "./", "../", "~")):
         import os
 
-        from queuectl.store.sqlite import SqliteStore
+        from queuectl.store.sqlite.engine import SqliteStore
 
         return SqliteStore(os.path.abspath(os.path.expanduser(url)), local_settings or {})
     raise UsageError(
@@ -58,8 +58,8 @@ def _remote(url: str, local_settings: Mapping[str, str]) -> Store:
 
     Nothing is sent yet. Raises UsageError, Refused for a token file that others can read.
     """
-    from queuectl.store.remote import remote_store
-    from queuectl.store.remote_token import token_for
+    from queuectl.store.remote.engine import remote_store
+    from queuectl.store.remote.token import token_for
 
     return remote_store(url, local_settings, token=token_for(url))
 

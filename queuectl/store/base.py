@@ -292,7 +292,7 @@ class Store(ABC):
     ) -> bool:
         """Keep a piece of a running attempt's output for readers on other machines.
 
-        `data` stands at `offset` of its output file, `marks` are the records of queuectl.recorder
+        `data` stands at `offset` of its output file, `marks` are the records of queuectl.process.recorder
         that end within it. A piece that is there already is left. Like `renew` it may be called
         from any thread. False: the token is no longer the current one.
         """

@@ -13,7 +13,7 @@ import uuid
 from queuectl.errors import ClaimOver
 from queuectl.job import Output
 from queuectl.paths import make_private, output_path
-from queuectl.recorder import INLINE_LIMIT, MARK, MARKS_SUFFIX, STDOUT
+from queuectl.process.recorder import INLINE_LIMIT, MARK, MARKS_SUFFIX, STDOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

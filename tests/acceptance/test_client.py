@@ -18,8 +18,8 @@ import pytest
 import queuectl
 from queuectl import client
 from queuectl.errors import NameTaken, NoSuchJob, NoSuchQueue, NotFound, Refused, UsageError
+from queuectl.host.worker import WorkerHost
 from queuectl.store import open_store
-from queuectl.worker import WorkerHost
 from tests.support.http_server import Server
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queuectl.errors import Refused, StoreUnavailable, UsageError
-from queuectl.intake.http import HttpIntake, Solo, Tls, load_tokens, parse_bind
-from queuectl.intake.http_auth import Tokens
+from queuectl.host.worker import WorkerHost
+from queuectl.intake.http.auth import Tokens
+from queuectl.intake.http.server import HttpIntake, Solo, Tls, load_tokens, parse_bind
 from queuectl.job import EXIT, NewJob, Outcome
 from queuectl.store import open_store
 from queuectl.store.base import Filter, HostInfo, Settlement, Start
-from queuectl.store.remote import remote_store
-from queuectl.worker import WorkerHost
+from queuectl.store.remote.engine import remote_store
 from tests.support.http_server import Server
 from tests.support.proxy import Proxy
 from tests.support.worker import Fifo, Workers
@@ -507,7 +507,7 @@ def test_metrics(server: Server, store: Store) -> None:
 
 def test_the_description_has_every_route(server: Server) -> None:
     """It is made of the same table."""
-    from queuectl.intake.http_routes import ROUTES
+    from queuectl.intake.http.routes import ROUTES
 
     told = server.ok("GET", "/openapi.json")
     assert {(method.upper(), path) for path, item in told["paths"].items() for method in item} == {
@@ -523,7 +523,7 @@ def test_the_description_has_every_route(server: Server) -> None:
 @pytest.mark.parametrize("number", range(60))
 def test_every_route_has_a_handler(number: int) -> None:
     """Whatever the table names is there."""
-    from queuectl.intake.http_routes import ROUTES
+    from queuectl.intake.http.routes import ROUTES
 
     if number < len(ROUTES):
         assert callable(ROUTES[number].load())

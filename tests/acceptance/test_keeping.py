@@ -133,7 +133,7 @@ def test_doctor_names_jobs_without_workers_and_a_dead_host(cli: Cli) -> None:
 
 def _left(directory: Path) -> list[int]:
     """Return the processes of jobs that were enqueued in a directory."""
-    from queuectl.proctree import snapshot, token_of
+    from queuectl.process.proctree import snapshot, token_of
 
     return [
         pid

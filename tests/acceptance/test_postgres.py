@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from tests.support.fifo import Gate
 from tests.support.machines import Machines
 from tests.support.postgres import Server

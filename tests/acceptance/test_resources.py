@@ -243,7 +243,7 @@ def test_a_signal_ends_workers_at_a_terminal_as_ever(
 def test_a_signal_that_comes_with_the_first_job_is_heeded(cli: Cli) -> None:
     """It drains the workers; it used to end the process when it came before they were watched."""
     code = (
-        "import os, signal; from queuectl.worker import WorkerHost; start = WorkerHost.start\n"
+        "import os, signal; from queuectl.host.worker import WorkerHost; start = WorkerHost.start\n"
         "def early(*args):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    return start(*args)\n"

@@ -16,13 +16,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from queuectl.host.worker import WorkerHost
 from queuectl.store import open_store
-from queuectl.worker import WorkerHost
 
 if TYPE_CHECKING:
+    from queuectl.host.threads import Worker
     from queuectl.job import Claim, Outcome
     from queuectl.store.base import Settled, Settlement, Store
-    from queuectl.threads import Worker
 
 #: seconds after which a drain is given up
 PATIENCE = 600

@@ -1,7 +1,7 @@
 """PostgreSQL: no-op jobs beside procrastinate and pgqueuer, latency, and `true` beside SQLite.
 
 One server, durable, on this machine and on a disk. No-op jobs are claimed and settled in batches
-of 40 as a pump does, by 1, 2 and 4 processes, with no history and with 1,000,000 finished jobs
+of 100, by 1, 2 and 4 processes, with no history and with 1,000,000 finished jobs
 (--full: 5,000,000); the others (procrastinate with 20 coroutines a process, pgqueuer in batches
 of 100) have none to carry. They are installed into an environment of their own for the time of the
 run. Goals: >= 5 x procrastinate, >= 1 x pgqueuer with as many processes; `true` with two workers
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.bench import Bench
 
-BATCH = 40
+BATCH = 100
 PROCESSES = (1, 2, 4)
 RIVALS = ("procrastinate", "pgqueuer")
 JOB = NewJob("true", shell=False, cwd=str(ROOT), env={"PATH": ENVIRONMENT["PATH"]})

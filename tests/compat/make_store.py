@@ -12,8 +12,8 @@ from pathlib import Path
 
 from queuectl.job import SIGNAL, After, Array, Outcome, Output
 from queuectl.store.base import Rate, Schedule
-from queuectl.store.sqlite import SqliteStore
-from queuectl.store.sqlite_file import APPLICATION_ID, SCHEMA
+from queuectl.store.sqlite.engine import SqliteStore
+from queuectl.store.sqlite.file import APPLICATION_ID, SCHEMA
 from tests.support.clock import Clock
 from tests.support.work import EXIT_0, EXIT_3, a_host, claim_and_start, claim_one, put, run_one
 

@@ -10,8 +10,8 @@ import pytest
 
 from queuectl.job import STATES, Output
 from queuectl.store.base import Filter, Rate
-from queuectl.store.sqlite import SqliteStore
-from queuectl.store.sqlite_file import SCHEMA
+from queuectl.store.sqlite.engine import SqliteStore
+from queuectl.store.sqlite.file import SCHEMA
 from tests.compat.make_store import STORES, load, make
 from tests.support.clock import Clock
 from tests.support.stores import assert_counters_are_right

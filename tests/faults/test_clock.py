@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl import worker
+from queuectl.host import worker
+from queuectl.host.worker import WorkerHost
 from queuectl.job import COMPLETED, NewJob
-from queuectl.store.sqlite import MemoryStore, SqliteStore
-from queuectl.worker import WorkerHost
+from queuectl.store.sqlite.engine import MemoryStore, SqliteStore
 from tests.support.hosts import eventually
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.commands.reasons import reasons_for, sentence, surroundings
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from queuectl.job import CANCELLED, COMPLETED, DEAD, FINAL, PENDING, STATES, After, Array
 from queuectl.schedule import pack
 from queuectl.store.base import Filter, Rate, Schedule

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from tests.shell.screen import Shell
 from tests.support.cli import Cli
 from tests.support.processes import gone, stat, sweep, wait_until

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from queuectl.store.sqlite import SqliteStore
+    from queuectl.store.sqlite.engine import SqliteStore
     from tests.support.fifo import Gate
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.errors import UsageError
-from queuectl.intake import http_protocol
-from queuectl.intake.http_auth import load_tokens
+from queuectl.intake.http import protocol as http_protocol
+from queuectl.intake.http.auth import load_tokens
 from queuectl.job import NewJob
 from queuectl.store import open_store
 from queuectl.store.base import Filter, HostInfo, Start
@@ -235,8 +235,8 @@ def test_a_key_is_for_one_request(server: Server) -> None:
 @pytest.mark.parametrize("role", ["submit", "work"])
 def test_nobody_rises(server: Server, role: str) -> None:
     """Every method of the store and every route asks for its role."""
-    from queuectl.intake.http_routes import ROUTES
-    from queuectl.store.wire import METHODS, allows
+    from queuectl.intake.http.routes import ROUTES
+    from queuectl.store.remote.wire import METHODS, allows
 
     for name, method in METHODS.items():
         status = server.raw(

@@ -77,7 +77,7 @@ def test_the_recoverer_is_killed_as_well(hosts: Hosts, tmp_path: Path, point: st
 def test_many_in_the_tray_go_back_uncounted(hosts: Hosts, gate: Gate) -> None:
     first = hosts.put_many("true", 40, args=(), shell=False)
     # settled first, so that it knows how short jobs are and claims ahead
-    host = hosts.start(1, {**SELFISH, "queuectl.jobqueue.STALE": 3600.0}).ready()
+    host = hosts.start(1, {**SELFISH, "queuectl.host.jobqueue.STALE": 3600.0}).ready()
     for _ in first:
         host.hear("settled")
     ids = hosts.put_many(gate.command, 20)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.hosts import Hosts
 
 #: the net below the wake-ups is taken away
-NO_LOOKS: dict[str, object] = {**HURRY, "queuectl.pump.LOOK": 3600.0}
+NO_LOOKS: dict[str, object] = {**HURRY, "queuectl.host.pump.LOOK": 3600.0}
 JOBS = 2000
 
 

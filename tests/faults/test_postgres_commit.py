@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from queuectl.job import COMPLETED, EXIT
 from queuectl.store.base import Filter
 from tests.support.machines import Machines

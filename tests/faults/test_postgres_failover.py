@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queuectl.errors import StoreUnavailable
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from queuectl.job import COMPLETED, EXIT, FINAL, STATES
 from queuectl.store import open_store
 from queuectl.store.base import Filter

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from queuectl.job import CANCELLED, COMPLETED, EXIT, FINAL, STATES
 from queuectl.store.base import Filter
 from tests.support.hosts import HURRY, eventually
@@ -114,7 +114,7 @@ def test_each_job_is_run_once_by_many_machines(machines: Machines) -> None:
 
 
 def test_wishes_reach_jobs_of_other_machines_at_once(machines: Machines, gate: Gate) -> None:
-    slow = {**HURRY, "queuectl.pump.LOOK": 3600.0}
+    slow = {**HURRY, "queuectl.host.pump.LOOK": 3600.0}
     machines.on("a", 1, slow).ready()
     cli = machines.machine("b").cli
     cli.ok("enqueue", "--interactive", gate.saying("$$") + "; read word; echo it says $word")

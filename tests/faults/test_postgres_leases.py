@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from queuectl.job import COMPLETED, EXIT, PENDING, PROCESSING, Outcome
 from queuectl.store.base import Settlement
 from tests.support.hosts import SELFISH, eventually

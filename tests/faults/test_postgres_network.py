@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from queuectl.job import COMPLETED
 from tests.support.hosts import eventually
 from tests.support.machines import LEASE, Machines

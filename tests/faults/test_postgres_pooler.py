@@ -9,8 +9,8 @@ import pytest
 
 from queuectl.job import COMPLETED
 from queuectl.store.base import Filter
-from queuectl.store.postgres import PostgresStore
-from queuectl.store.postgres_url import parse
+from queuectl.store.postgres.engine import PostgresStore
+from queuectl.store.postgres.url import parse
 from tests.support.machines import Machines
 from tests.support.pooler import Pooler
 from tests.support.postgres import Server, server

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.errors import StoreUnavailable
-from queuectl.hostfile import pid_namespace
+from queuectl.host.hostfile import pid_namespace
 from queuectl.job import COMPLETED, NewJob
-from queuectl.store import open_store, postgres_connections
+from queuectl.store import open_store
 from queuectl.store.base import Filter
+from queuectl.store.postgres import connections as postgres_connections
 from tests.support.hosts import HURRY, eventually
 from tests.support.machines import Machines
 from tests.support.postgres import Server
@@ -121,7 +122,7 @@ def test_connections_that_are_broken_all_the_time_lose_nothing(
 def test_a_listener_that_lost_its_connection_hears_again(
     machines: Machines, own_server: Server, gate: Gate
 ) -> None:
-    machines.on("a", 1, {**HURRY, "queuectl.pump.LOOK": 3600.0}).ready()
+    machines.on("a", 1, {**HURRY, "queuectl.host.pump.LOOK": 3600.0}).ready()
     for _ in range(3):
         own_server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%NOTIFY%' AND pid <> pg_backend_pid()"

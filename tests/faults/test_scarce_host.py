@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.hosts import HostProcess, Hosts
 
 #: a host that tries again soon
-EAGER = {**HURRY, "queuectl.threads.PATIENCE": (0.05,)}
+EAGER = {**HURRY, "queuectl.host.threads.PATIENCE": (0.05,)}
 
 
 def trouble_of(host: HostProcess) -> str:

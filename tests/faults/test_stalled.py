@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 #: hosts that soon lose their patience with others
 STRICT: dict[str, object] = {
     **HURRY,
-    "queuectl.recovery.LEASE": 0.4,
-    "queuectl.recovery.CONFIRM": 0.2,
-    "queuectl.store.sqlite_file.BUSY_SECONDS": 0.2,
+    "queuectl.host.recovery.LEASE": 0.4,
+    "queuectl.host.recovery.CONFIRM": 0.2,
+    "queuectl.store.sqlite.file.BUSY_SECONDS": 0.2,
 }
 
 

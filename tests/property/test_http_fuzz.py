@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queuectl.intake.http_routes import ROUTES, Route
+from queuectl.intake.http.routes import ROUTES, Route
 from queuectl.job import NewJob
 from queuectl.store import open_store
-from queuectl.store.wire import METHODS
+from queuectl.store.remote.wire import METHODS
 from tests.support.http_server import Server
 
 if TYPE_CHECKING:

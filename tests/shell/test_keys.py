@@ -12,7 +12,7 @@ from queuectl.commands import GRAMMAR
 from queuectl.commands.context import SHELL, Context
 from queuectl.shell.notices import Notices
 from queuectl.shell.prompt import Prompt
-from queuectl.store.sqlite import MemoryStore
+from queuectl.store.sqlite.engine import MemoryStore
 from tests.shell.known import something_known
 from tests.support.clock import Clock
 

@@ -11,7 +11,7 @@ from queuectl.commands.context import Context
 from queuectl.errors import StoreUnavailable
 from queuectl.job import COMPLETED, PENDING, PROCESSING
 from queuectl.shell.known import Known
-from queuectl.store.sqlite import MemoryStore
+from queuectl.store.sqlite.engine import MemoryStore
 from tests.support.clock import Clock
 from tests.support.work import claim_and_start, put, run_one
 

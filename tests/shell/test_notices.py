@@ -19,7 +19,7 @@ from queuectl.shell.notices import (
     summary,
 )
 from queuectl.store.base import Settled, Settlement
-from queuectl.store.sqlite import MemoryStore
+from queuectl.store.sqlite.engine import MemoryStore
 from tests.support.clock import START, Clock
 from tests.support.work import EXIT_0, EXIT_3, claim_and_start, job_of, put
 

@@ -1,7 +1,7 @@
 """A worker host as a process of its own, told what to do by lines on its standard input.
 
 Arguments: the store's URL, how many workers to start with, and a JSON object of constants to change
-before that, such as {"queuectl.recovery.LEASE": 1}. Every line is answered by one; in between come
+before that, such as {"queuectl.host.recovery.LEASE": 1}. Every line is answered by one; in between come
 `settled JOB STATE` lines. At the end of its input it dies without a word. With QUEUECTL_TEST_GUARDED
 in its environment it has a front above it, as a detached host has.
 """
@@ -30,7 +30,7 @@ def tell(settlement: Settlement, settled: Settled) -> None:
 
 def recover(url: str) -> None:
     """Do what the front of a command line does (queuectl.cli)."""
-    from queuectl.recovery import Recoverer
+    from queuectl.host.recovery import Recoverer
     from queuectl.store import open_store
 
     store = open_store(url)
@@ -49,10 +49,10 @@ def main() -> None:
     for name, value in constants.items():
         module, _, constant = name.rpartition(".")
         setattr(importlib.import_module(module), constant, value)
-    from queuectl import handover
+    from queuectl.host import handover
+    from queuectl.host.worker import WorkerHost
     from queuectl.paths import host_path, hosts_directory
     from queuectl.store import open_store
-    from queuectl.worker import WorkerHost
 
     store = open_store(url)
     host = WorkerHost(store, on_settled=tell)

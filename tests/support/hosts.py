@@ -31,12 +31,12 @@ PATIENCE = 60
 _MARK = "QUEUECTL_TEST"
 #: hosts in a hurry: dead ones are recovered soon, and their processes get no grace
 HURRY: dict[str, object] = {
-    "queuectl.keeper.ROUND": 0.1,
-    "queuectl.keeper.BEAT": 0.05,
-    "queuectl.recovery.GRACE": 0,
+    "queuectl.host.keeper.ROUND": 0.1,
+    "queuectl.host.keeper.BEAT": 0.05,
+    "queuectl.host.recovery.GRACE": 0,
 }
 #: a host that sees to its own jobs only
-SELFISH: dict[str, object] = {"queuectl.keeper.ROUND": 3600.0}
+SELFISH: dict[str, object] = {"queuectl.host.keeper.ROUND": 3600.0}
 
 
 def holders(mark: str) -> list[int]:

@@ -7,9 +7,9 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any, Self
 
-from queuectl.intake.http import HttpIntake, Solo
-from queuectl.intake.http_auth import Tokens
-from queuectl.store.wire import ROLES
+from queuectl.intake.http.auth import Tokens
+from queuectl.intake.http.server import HttpIntake, Solo
+from queuectl.store.remote.wire import ROLES
 
 if TYPE_CHECKING:
     from queuectl.store.base import Store

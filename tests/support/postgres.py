@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from queuectl.store.postgres import PostgresStore
+    from queuectl.store.postgres.engine import PostgresStore
 
 #: runs a server until a line or the end is read; at the end, which the kernel sees to when this
 #: process is killed, nothing is left of it
@@ -233,8 +233,8 @@ def new_schema() -> str:
 
 def open_schema(schema: str, **parameters: Any) -> PostgresStore:
     """Return a store in a schema of the shared server, by the server's clock."""
-    from queuectl.store.postgres import PostgresStore
-    from queuectl.store.postgres_url import parse
+    from queuectl.store.postgres.engine import PostgresStore
+    from queuectl.store.postgres.url import parse
 
     return PostgresStore(parse(server().url(schema=schema, **parameters), {}), {})
 

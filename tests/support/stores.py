@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from queuectl.job import STATES
 from queuectl.store.base import Filter
-from queuectl.store.sqlite import MemoryStore, SqliteStore
+from queuectl.store.sqlite.engine import MemoryStore, SqliteStore
 from tests.support.clock import Clock
 from tests.support.postgres import new_schema, server
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from queuectl.intake.http import Solo
+    from queuectl.intake.http.server import Solo
     from queuectl.store.base import Store
     from tests.support.http_server import Server
 
@@ -95,8 +95,8 @@ class PostgresEngine(Engine):
         self.schema = self._clean.pop() if self._clean else new_schema()
 
     def make(self, local_settings: Mapping[str, str]) -> Store:
-        from queuectl.store.postgres import PostgresStore
-        from queuectl.store.postgres_url import parse
+        from queuectl.store.postgres.engine import PostgresStore
+        from queuectl.store.postgres.url import parse
 
         store = PostgresStore(parse(self.url, {}), local_settings, self.clock)
         store.local_directory = str(self.directory / "local")
@@ -126,7 +126,7 @@ class RemoteEngine(Engine):
         self._server: tuple[Server, Solo] | None = None
 
     def make(self, local_settings: Mapping[str, str]) -> Store:
-        from queuectl.store.remote import remote_store
+        from queuectl.store.remote.engine import remote_store
 
         if self._backing is None:
             # as for any store, it is the environment of who adds jobs: here the server's
@@ -150,7 +150,7 @@ class RemoteEngine(Engine):
 
     @staticmethod
     def _new(store: Store) -> tuple[Server, Solo]:
-        from queuectl.intake.http import Solo
+        from queuectl.intake.http.server import Solo
         from tests.support.http_server import Server
 
         solo = Solo(store)

@@ -9,10 +9,10 @@ import time
 import uuid
 from typing import TYPE_CHECKING, ClassVar
 
-from queuectl import plumbing, spawn
 from queuectl.job import Outcome, Output
-from queuectl.output import Reader, pieces
-from queuectl.process import Control, Plan, run
+from queuectl.process import plumbing, spawn
+from queuectl.process.attempt import Control, Plan, run
+from queuectl.process.output import Reader, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

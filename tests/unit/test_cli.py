@@ -13,9 +13,9 @@ from queuectl import cli
 from queuectl.cli import USAGE, Options, read_options, run
 from queuectl.commands import GRAMMAR, TABLE
 from queuectl.errors import UsageError
+from queuectl.grammar.table import SESSION
 from queuectl.store import open_store
 from queuectl.store.base import Filter
-from queuectl.table import SESSION
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queuectl.firing import Firing
+from queuectl.host.firing import Firing
 from queuectl.job import EXIT, NewJob, Outcome
 from queuectl.schedule import pack
 from queuectl.store.base import Filter, HostInfo, Schedule, Settlement

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from queuectl.commands import GRAMMAR, TABLE
 from queuectl.errors import UsageError
-from queuectl.table import COMMON, FLAG, OPTION, TAIL
+from queuectl.grammar.table import COMMON, FLAG, OPTION, TAIL
 
 
 def given_args(text: str) -> tuple[str, dict[str, Any]]:
@@ -272,8 +272,8 @@ def test_every_example_parses(command: Any) -> None:
 @pytest.mark.parametrize("command", TABLE, ids=lambda command: command.name)
 def test_a_command_typed_bare_has_the_defaults_of_argparse(command: Any) -> None:
     """Argparse is skipped for it, so this holds the two together."""
-    from queuectl.engine import bind, parser_for
     from queuectl.grammar import _defaults
+    from queuectl.grammar.engine import bind, parser_for
 
     if not any(param.required for param in command.params):
         by_argparse = vars(bind(parser_for(command), [], []))

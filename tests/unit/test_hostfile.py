@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queuectl import hostfile
 from queuectl.clocks import boot_clock, start_clock
-from queuectl.hostfile import (
+from queuectl.host import hostfile
+from queuectl.host.hostfile import (
     EXITED,
     RUNNING,
     STARTING,
@@ -33,14 +33,14 @@ from queuectl.job import (
     Outcome,
     Output,
 )
-from queuectl.proctree import pid_start
+from queuectl.process.proctree import pid_start
 from tests.support.limits import no_file_larger_than
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from queuectl.hostfile import Slot
+    from queuectl.host.hostfile import Slot
 
 TOKEN = "0123456789abcdef01234567"
 
@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_put_into_place_leaves_nothing(path: str) -> None:
 
 HOLD = """
 import os, sys
-from queuectl.hostfile import HostFile
+from queuectl.host.hostfile import HostFile
 file = HostFile(sys.argv[1], 1)
 if sys.argv[2] == "fork" and os.fork() == 0:
     os.write(1, b"x")

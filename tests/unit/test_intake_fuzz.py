@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from queuectl.host.worker import WorkerHost
 from queuectl.intake.messages import MessageIntake
 from queuectl.intake.session import PeerContext, Request, Session
 from queuectl.intake.socket import SocketIntake
 from queuectl.intake.spool import SpoolIntake
 from queuectl.sockets import connect
 from queuectl.store import open_store
-from queuectl.worker import WorkerHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

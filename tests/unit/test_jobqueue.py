@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queuectl import jobqueue
 from queuectl.errors import Refused
+from queuectl.host import jobqueue
+from queuectl.host.jobqueue import AHEAD, ASIDE, MOST_AHEAD, PACE, STALE, JobQueue
+from queuectl.host.trays import Batch
 from queuectl.job import EXIT, STOPPED, Claim, Outcome
-from queuectl.jobqueue import AHEAD, ASIDE, MOST_AHEAD, PACE, STALE, JobQueue
 from queuectl.resources import parse_resources
 from queuectl.store.base import Room, Settlement, Start
-from queuectl.trays import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

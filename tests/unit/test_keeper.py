@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from queuectl import keeper
-from queuectl.hostfile import HostFile
+from queuectl.host import keeper
+from queuectl.host.hostfile import HostFile
+from queuectl.host.keeper import Keeper
 from queuectl.job import CANCELLED, COMPLETED, PENDING
-from queuectl.keeper import Keeper
 from queuectl.paths import host_path, hosts_directory
-from queuectl.store.sqlite import MemoryStore
+from queuectl.store.sqlite.engine import MemoryStore
 from tests.support.clock import Clock
 from tests.support.work import a_host, put_many, run_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from queuectl.host.worker import WorkerHost
     from queuectl.store.base import Store
-    from queuectl.worker import WorkerHost
 
 #: seconds until a test gives up on something that should come at once
 PATIENCE = 10

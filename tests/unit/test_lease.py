@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from queuectl import lease as lease_module
 from queuectl.errors import StoreUnavailable
+from queuectl.host import lease as lease_module
+from queuectl.host.lease import Lease, guard_by
 from queuectl.job import EXIT, SIGNAL, STOPPED, Outcome
-from queuectl.lease import Lease, guard_by
 
 if TYPE_CHECKING:
     from queuectl.store.base import Store

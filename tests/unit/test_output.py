@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queuectl import output as out
-from queuectl import recorder as rec
 from queuectl.job import Output
-from queuectl.output import (
+from queuectl.process import output as out
+from queuectl.process import recorder as rec
+from queuectl.process.output import (
     INLINE_LIMIT,
     STDERR,
     STDOUT,
@@ -23,7 +23,7 @@ from queuectl.output import (
     read_tail,
     tail_offset,
 )
-from queuectl.recorder import MARKS_SUFFIX
+from queuectl.process.recorder import MARKS_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

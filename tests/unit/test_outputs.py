@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.job import EXIT, Outcome, Output
-from queuectl.output import Recorder
 from queuectl.paths import output_path
+from queuectl.process.output import Recorder
 from queuectl.render import Look, render
 from queuectl.store.base import Settlement
 

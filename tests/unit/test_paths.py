@@ -21,7 +21,7 @@ from queuectl.paths import (
     wake_path,
 )
 from queuectl.store import open_store
-from queuectl.store.sqlite import MemoryStore, SqliteStore
+from queuectl.store.sqlite.engine import MemoryStore, SqliteStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.job import Claim
-from queuectl.process import account_env, plan_for
+from queuectl.process.attempt import account_env, plan_for
 from tests.unit.attempts import TOKEN, attempt, wrote
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from queuectl.process import Plan
+    from queuectl.process.attempt import Plan
     from queuectl.resources import Share
 
 CLAIM = Claim(

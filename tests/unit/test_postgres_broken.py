@@ -12,8 +12,8 @@ from queuectl.errors import StoreUnavailable
 from queuectl.job import PENDING
 from queuectl.store import open_store
 from queuectl.store.base import Filter
-from queuectl.store.postgres import PostgresStore
-from queuectl.store.postgres_url import parse
+from queuectl.store.postgres.engine import PostgresStore
+from queuectl.store.postgres.url import parse
 from tests.support.postgres import Server, new_schema, open_schema, server, terminate
 from tests.support.work import HOST, put, put_many
 
@@ -131,7 +131,7 @@ def test_claims_of_which_nobody_heard_are_given_back(
     put_many(store, 2)
     store.breaks = "after"
     connect = PostgresStore.connect
-    monkeypatch.setattr("queuectl.store.postgres_base.ASK_SECONDS", 0.0)
+    monkeypatch.setattr("queuectl.store.postgres.base.ASK_SECONDS", 0.0)
 
     def refuse(_: object) -> Any:
         raise StoreUnavailable(store="it", reason="is away")

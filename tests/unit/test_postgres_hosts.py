@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queuectl.store.base import Filter
-from queuectl.store.postgres import PostgresStore
-from queuectl.store.postgres_url import parse
+from queuectl.store.postgres.engine import PostgresStore
+from queuectl.store.postgres.url import parse
 from tests.support.postgres import new_schema, open_schema, server, terminate
 from tests.support.work import EXIT_0, HOST, a_host, claim_one, put, settle
 

@@ -9,8 +9,8 @@ import pytest
 
 from queuectl.job import EXIT, NewJob, Outcome
 from queuectl.store.base import Settlement
-from queuectl.store.postgres import PostgresStore
-from queuectl.store.postgres_url import parse
+from queuectl.store.postgres.engine import PostgresStore
+from queuectl.store.postgres.url import parse
 from tests.support.postgres import new_schema, server
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from queuectl.errors import Refused, StoreTooNew, StoreUnavailable
 from queuectl.job import COMPLETED, PENDING, After, Array, NewJob
 from queuectl.store import open_store
 from queuectl.store.base import Filter, Settlement
-from queuectl.store.postgres import PostgresStore
-from queuectl.store.postgres_url import parse
+from queuectl.store.postgres.engine import PostgresStore
+from queuectl.store.postgres.url import parse
 from tests.support.postgres import new_schema, open_schema, server
 from tests.support.work import EXIT_0, HOST, a_host, put, put_many, run_one
 
@@ -175,10 +175,10 @@ def test_where_no_notice_arrives_it_is_said_and_looked_more_often(
     schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As behind PgBouncer in transaction mode."""
-    monkeypatch.setattr("queuectl.store.postgres_listen._TEST_SECONDS", 0.2)
-    monkeypatch.setattr("queuectl.store.postgres_listen.PostgresListener._receive", lambda *_: None)
-    monkeypatch.setattr("queuectl.store.postgres_listen.PostgresListener._heard", lambda *_: None)
-    monkeypatch.setattr("queuectl.store.postgres_listen._DEAF_POLL", 0.0)
+    monkeypatch.setattr("queuectl.store.postgres.listen._TEST_SECONDS", 0.2)
+    monkeypatch.setattr("queuectl.store.postgres.listen.PostgresListener._receive", lambda *_: None)
+    monkeypatch.setattr("queuectl.store.postgres.listen.PostgresListener._heard", lambda *_: None)
+    monkeypatch.setattr("queuectl.store.postgres.listen._DEAF_POLL", 0.0)
     store, other = open_schema(schema), open_schema(schema)
     listener: Any = store.listener(HOST)
     assert not listener.hears

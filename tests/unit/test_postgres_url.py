@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from queuectl.errors import BadValue, UsageError
-from queuectl.store.postgres_primitives import glob_expression
-from queuectl.store.postgres_url import LEASE, POLL, parse
+from queuectl.store.postgres.primitives import glob_expression
+from queuectl.store.postgres.url import LEASE, POLL, parse
 
 
 def test_ours_is_taken_out_and_the_rest_is_libpqs() -> None:

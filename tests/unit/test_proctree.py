@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl import orphans, proctree, spawn
+import queuectl
 from queuectl.job import STOPPED, TIMEOUT
-from queuectl.process import become_subreaper, end_survivors, pid_start
+from queuectl.process import orphans, proctree
+from queuectl.process.attempt import become_subreaper, end_survivors, pid_start
 from tests.unit.attempts import (
     ENV,
     GRACE,
@@ -152,7 +153,7 @@ def test_reap_orphans(tmp_path: Path, line: Line) -> None:
     """Adopted zombies go, zombies that somebody waits for stay."""
     script = (
         "import os, signal, subprocess, sys\n"
-        "from queuectl.process import Control, Plan, become_subreaper, reap_orphans, run\n"
+        "from queuectl.process.attempt import Control, Plan, become_subreaper, reap_orphans, run\n"
         "assert become_subreaper()\n"
         "ours = subprocess.Popen(['true'])\n"
         "named = subprocess.Popen(['true'], start_new_session=True)\n"
@@ -175,7 +176,7 @@ def test_reap_orphans(tmp_path: Path, line: Line) -> None:
     )
     if not sys.platform.startswith("linux"):
         pytest.skip("needs a subreaper")
-    root = os.path.dirname(os.path.dirname(spawn.__file__))
+    root = os.path.dirname(os.path.dirname(queuectl.__file__))
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root},
         capture_output=True, text=True, timeout=PATIENCE, check=False,

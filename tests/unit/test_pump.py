@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queuectl import jobqueue, pump
 from queuectl.errors import BadValue, NameTaken, Refused, StoreBusy, StoreFull, StoreUnavailable
+from queuectl.host import jobqueue, pump
+from queuectl.host.jobqueue import JobQueue
+from queuectl.host.pump import Events, Pump
+from queuectl.host.trays import Batch
 from queuectl.job import CANCELLED, COMPLETED, EXIT, PENDING, PROCESSING, Outcome
-from queuectl.jobqueue import JobQueue
-from queuectl.pump import Events, Pump
 from queuectl.resources import parse_resources
-from queuectl.store.sqlite import MemoryStore, SqliteStore
-from queuectl.trays import Batch
+from queuectl.store.sqlite.engine import MemoryStore, SqliteStore
 from tests.support.faulty import faulty
 from tests.support.work import HOST, a_host, job_of, put, put_many
 
@@ -365,7 +365,7 @@ def test_what_is_kept_for_a_job_of_one_kind_is_not_there_for_another(rig: Rig) -
 
 
 class FakeFiring:
-    """Stands in for queuectl.firing: fires at a time, or fails."""
+    """Stands in for queuectl.host.firing: fires at a time, or fails."""
 
     def __init__(self, store: Store) -> None:
         self.next_at: int | None = None

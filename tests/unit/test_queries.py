@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from queuectl.job import FINAL, STATES
 from queuectl.store.base import Filter
-from queuectl.store.queries import (
+from queuectl.store.rules import DONE, HELD, LATER, READY, RUNNING
+from queuectl.store.sql.queries import (
     JOB_COLUMNS,
     answers_from_counters,
     conditions,
@@ -21,7 +22,6 @@ from queuectl.store.queries import (
     fitting,
     page_of_jobs,
 )
-from queuectl.store.rules import DONE, HELD, LATER, READY, RUNNING
 
 if TYPE_CHECKING:
     from queuectl.job import State

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queuectl import hostfile, recovery
 from queuectl.clocks import boot_clock, start_clock
 from queuectl.errors import BadValue, StoreBusy
-from queuectl.hostfile import HostFile
+from queuectl.host import hostfile, recovery
+from queuectl.host.hostfile import HostFile
+from queuectl.host.recovery import Recoverer
 from queuectl.job import (
     CANCELLED,
     COMPLETED,
@@ -27,9 +28,8 @@ from queuectl.job import (
     Output,
 )
 from queuectl.paths import host_path, hosts_directory, output_path, wake_path
-from queuectl.proctree import pid_start
-from queuectl.recovery import Recoverer
-from queuectl.store.sqlite import MemoryStore
+from queuectl.process.proctree import pid_start
+from queuectl.store.sqlite.engine import MemoryStore
 from tests.support.faulty import faulty
 from tests.support.work import HOST, OTHER, a_host, claim_one, job_of, put, settle, start
 
@@ -348,8 +348,8 @@ def test_after_a_crash_of_the_machine_a_missing_record_says_nothing(
 
 HOLD = """
 import os, sys
-from queuectl.hostfile import HostFile
-from queuectl.proctree import pid_start
+from queuectl.host.hostfile import HostFile
+from queuectl.process.proctree import pid_start
 file = HostFile(sys.argv[1], pid_start(os.getpid()))
 os.write(1, b"x")
 while sys.stdin.readline():

@@ -9,7 +9,7 @@ import pytest
 from queuectl.commands import GRAMMAR
 from queuectl.commands.schedules import local_zone
 from queuectl.errors import UsageError
-from queuectl.firing import Firing
+from queuectl.host.firing import Firing
 from queuectl.schedule import next_time, unpack
 from queuectl.timespec import parse_time
 

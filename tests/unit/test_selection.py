@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queuectl.errors import BadValue, UsageError
-from queuectl.selection import Selection, check_name, looks_like_selection, parse_range, parse_words
+from queuectl.grammar.selection import (
+    Selection,
+    check_name,
+    looks_like_selection,
+    parse_range,
+    parse_words,
+)
 
 
 @pytest.mark.parametrize(

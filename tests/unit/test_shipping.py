@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queuectl import shipping
 from queuectl.errors import StoreUnavailable
+from queuectl.host import shipping
+from queuectl.host.shipping import Mirror, Place, Shipper, next_piece, shipped, sweep
 from queuectl.job import EXIT, Outcome, Output
-from queuectl.output import INLINE_LIMIT, STDERR, STDOUT, Piece, pieces
 from queuectl.paths import output_path
-from queuectl.recorder import MARK, MARKS_SUFFIX
-from queuectl.shipping import Mirror, Place, Shipper, next_piece, shipped, sweep
-from queuectl.store.sqlite import MemoryStore
+from queuectl.process.output import INLINE_LIMIT, STDERR, STDOUT, Piece, pieces
+from queuectl.process.recorder import MARK, MARKS_SUFFIX
+from queuectl.store.sqlite.engine import MemoryStore
 from tests.support.work import put
 
 if TYPE_CHECKING:

@@ -24,11 +24,12 @@ from queuectl.errors import (
     StoreUnavailable,
 )
 from queuectl.job import STATES, NewJob
-from queuectl.store import sqlite_claims, sqlite_file
 from queuectl.store.base import Filter
-from queuectl.store.queries import page_of_jobs
-from queuectl.store.sqlite import MemoryStore, SqliteStore
-from queuectl.store.sqlite_base import SQL
+from queuectl.store.sql.queries import page_of_jobs
+from queuectl.store.sqlite import claims as sqlite_claims
+from queuectl.store.sqlite import file as sqlite_file
+from queuectl.store.sqlite.base import SQL
+from queuectl.store.sqlite.engine import MemoryStore, SqliteStore
 from tests.support.clock import Clock
 from tests.support.stores import assert_counters_are_right
 from tests.support.work import EXIT_0, HOST, claim_one, put, put_many, run_one, settle
@@ -44,7 +45,7 @@ TRY = """
 import sys
 from queuectl.errors import QueuectlError
 from queuectl.job import NewJob
-from queuectl.store.sqlite import SqliteStore
+from queuectl.store.sqlite.engine import SqliteStore
 try:
     store = SqliteStore(sys.argv[1], {})
     print("ids", store.add([NewJob("true")]))
@@ -328,7 +329,7 @@ def test_an_old_sqlite_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) ->
 #: gives root's powers up; the interpreter may be where others cannot read it, so imports come first
 _BECOME_NOBODY = """
 import os, pwd
-import queuectl.store.sqlite
+import queuectl.store.sqlite.engine
 if os.geteuid() == 0:
     nobody = pwd.getpwnam("nobody")
     os.setgroups([])
@@ -600,7 +601,7 @@ import resource, signal, sys
 from queuectl.errors import StoreUnavailable
 from queuectl.job import NewJob
 from queuectl.store.base import Filter
-from queuectl.store.sqlite import SqliteStore
+from queuectl.store.sqlite.engine import SqliteStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = SqliteStore(sys.argv[1], {})
 store.add([NewJob("true")] * 3)

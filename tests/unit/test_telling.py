@@ -11,7 +11,7 @@ from queuectl.commands import telling
 from queuectl.commands.telling import MOST, WINDOW, Halts, Telling
 from queuectl.job import CANCELLED, COMPLETED, DEAD, EXIT, FAILED, PENDING, STOPPED, Outcome
 from queuectl.store.base import Settled, Settlement
-from queuectl.store.sqlite import MemoryStore
+from queuectl.store.sqlite.engine import MemoryStore
 from tests.support.clock import Clock
 from tests.support.work import EXIT_3, claim_and_start, put
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queuectl.tokens import (
+from queuectl.grammar.tokens import (
     COMMENT,
     OPERATOR,
     WORD,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from queuectl import errors
 from queuectl.job import After, Array, NewJob, Outcome, Output
-from queuectl.store import shapes, wire
 from queuectl.store.base import Existing, Filter, HostInfo, Settlement, Store
+from queuectl.store.remote import shapes, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queuectl import jobqueue, process, pump, spawn, threads, wishes, worker
 from queuectl.errors import BadValue, Refused, StoreUnavailable
-from queuectl.hostfile import HostFile, OtherHost
+from queuectl.host import jobqueue, pump, threads, wishes, worker
+from queuectl.host.hostfile import HostFile, OtherHost
+from queuectl.host.recovery import Recoverer
+from queuectl.host.registration import Registration
+from queuectl.host.worker import WorkerHost
 from queuectl.job import CANCELLED, COMPLETED, FAILED, PENDING, NewJob
 from queuectl.paths import host_path, hosts_directory
-from queuectl.recovery import Recoverer
-from queuectl.registration import Registration
+from queuectl.process import attempt as process
+from queuectl.process import spawn
 from queuectl.resources import parse_resources
 from queuectl.store.base import Wish
-from queuectl.store.sqlite import MemoryStore, SqliteStore
-from queuectl.worker import WorkerHost
+from queuectl.store.sqlite.engine import MemoryStore, SqliteStore
 from tests.support.faulty import faulty
 from tests.support.fifo import Gate
 from tests.support.hosts import eventually, holders

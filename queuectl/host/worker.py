@@ -1,0 +1,430 @@
+"""Workers: threads that each run one job at a time, and the host they live in.
+
+A WorkerHost is one process's part in the queue. It has a JobQueue with its pump, a file that
+tells the machine that it lives, worker threads that can be started, drained and stopped at any
+time, and a keeper thread that beats the heart, recovers dead hosts and prunes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import uuid
+from collections import deque
+
+from queuectl.clocks import boot_clock
+from queuectl.errors import QueuectlError, Refused, StoreUnavailable
+from queuectl.failpoint import reach
+from queuectl.host.hostfile import HostFile
+from queuectl.host.jobqueue import JobQueue
+from queuectl.host.keeper import Keeper
+from queuectl.host.lease import Tenancy
+from queuectl.host.pump import Events, Pump
+from queuectl.host.registration import Registration
+from queuectl.host.threads import Running, Worker
+from queuectl.host.wishes import EarlyWishes, grant
+from queuectl.job import CANNOT_START, Outcome
+from queuectl.paths import host_path, hosts_directory, make_private, output_path
+from queuectl.process.attempt import (
+    Control,
+    HostTrouble,
+    account_env,
+    become_subreaper,
+    pid_start,
+    plan_for,
+    restore_signals,
+    run,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
+    from typing import TypeVar
+
+    from queuectl.host.lease import Guardian
+    from queuectl.host.registration import Crew
+    from queuectl.job import Claim
+    from queuectl.resources import Resource
+    from queuectl.store.base import HostInfo, Settled, Settlement, Store, Wish
+
+    T = TypeVar("T")
+
+#: seconds a thread may keep the GIL while another wants it: a spawn beside a busy thread waits so
+#: long for its turn several times over, and the default of 5 ms makes it 20 times slower
+SWITCH_INTERVAL = 0.0005
+
+
+class WorkerHost(Events):
+    """A process with workers. Methods may be called from any thread but the pump's."""
+
+    def __init__(
+        self, store: Store, *, on_settled: Callable[[Settlement, Settled], None] | None = None
+    ) -> None:
+        """Register with the store and start pumping, with no workers yet.
+
+        From now on this process writes to the store only through `call`. Raises StoreUnavailable.
+        """
+        self.id = uuid.uuid4().hex
+        self.store = store
+        self.on_settled = on_settled
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._workers: list[Worker] = []
+        self._running: dict[str, Running] = {}
+        #: records in the host file whose claim has not been settled
+        self._records: dict[str, int] = {}
+        self._early = EarlyWishes()
+        self._closing = False
+        self._closed: bool | None = None
+        self._env = account_env()
+        self.errors: deque[str] = deque(maxlen=20)
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        become_subreaper()
+        if threading.current_thread() is threading.main_thread():
+            restore_signals()
+        self.queue = JobQueue()
+        self._registration = Registration(self.id, store.now(), self._crew)
+        self._file = _make_file(store, self.id)
+        self._tenancy = Tenancy(store, self) if store.lease else None
+        try:
+            sent = boot_clock()
+            self._registration.write(store)
+            self._pump = Pump(store, self.queue, self.id, self)
+        except BaseException:
+            # registered perhaps: then the file says to the next recoverer that nothing was held
+            self._file.close(keep=True)
+            raise
+        self._keeper = Keeper(store, self)
+        self._pump.start()
+        self._keeper.start()
+        if self._tenancy is not None:
+            self._tenancy.start(sent)
+
+    # ---- workers ------------------------------------------------------------------------------
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are, those that are leaving not counted."""
+        with self._lock:
+            return sum(not worker.leaving for worker in self._workers)
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps this host from using its store or from starting jobs, if anything does."""
+        if self._pump.trouble:
+            return self._pump.trouble
+        with self._lock:
+            return next((worker.trouble for worker in self._workers if worker.trouble), None)
+
+    def start(
+        self,
+        count: int,
+        queues: Sequence[str] = (),
+        resources: Mapping[str, Resource] = {},
+    ) -> int:
+        """Start `count` more workers, for all queues or some; return how many there are then.
+
+        `resources` are the host's and add to what it has; it keeps them when workers stop. Raises
+        Refused when the host is being closed, or the system has no room for as many threads, and
+        UsageError for resources that do not go with those it has.
+        """
+        kind = tuple(queues)
+        if resources:
+            self.queue.add_resources(resources)
+        with self._lock:
+            if self._closing:
+                raise Refused("this host is ending")
+            taken = {worker.slot for worker in self._workers}
+            free = (slot for slot in range(len(taken) + count) if slot not in taken)
+            fresh = [Worker(self, slot, kind) for slot, _ in zip(free, range(count), strict=False)]
+            self._workers += fresh
+        self.queue.join_workers(kind, count)
+        failure = self._start_threads(fresh)
+        try:
+            self.renew()
+        except StoreUnavailable:
+            # they are there all the same; the keeper writes it down later
+            self._keeper.renew_soon()
+        if failure:
+            raise failure
+        return self.workers
+
+    def _start_threads(self, fresh: list[Worker]) -> Refused | None:
+        """Start the threads of new workers; take back those that cannot be, and say so."""
+        for started, worker in enumerate(fresh):
+            try:
+                worker.thread.start()
+            except RuntimeError as error:
+                missing = fresh[started:]
+                with self._lock:
+                    self._workers = [left for left in self._workers if left not in missing]
+                    stayed = sum(not left.leaving for left in missing)
+                    self._changed.notify_all()
+                self.queue.join_workers(worker.queues, -stayed)
+                return Refused(f"only {started} of {len(fresh)} workers could be started: {error}")
+        return None
+
+    def stop(self, count: int | None = None, *, now: bool = False) -> list[Claim]:
+        """Begin to stop some workers, idle ones first, or all; return what those still run.
+
+        They finish what they run; `now` stops it and hands it back uncounted. Does not wait.
+        """
+        leaving, busy = self._pick(count)
+        for running in busy:
+            if now:
+                running.control.cancel()
+        for worker in leaving:
+            # from now on: what nobody is left for goes back
+            self.queue.join_workers(worker.queues, -1)
+        self.queue.stir()
+        if leaving:
+            self.queue.post(self._registration.renew)
+        return [running.claim for running in busy]
+
+    def _pick(self, count: int | None) -> tuple[list[Worker], list[Running]]:
+        with self._lock:
+            busy = {running.worker: running for running in self._running.values()}
+            # a second `stop` may find workers that are leaving already: it is about them too
+            order = sorted(self._workers, key=lambda worker: (not worker.leaving, worker in busy))
+            if count is not None:
+                order = [worker for worker in order if not worker.leaving][:count]
+            fresh = [worker for worker in order if not worker.leaving]
+            for worker in order:
+                worker.leaving = True
+            self._changed.notify_all()
+            return fresh, [busy[worker] for worker in order if worker in busy]
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until no worker is left; False: some still are."""
+        with self._lock:
+            return self._changed.wait_for(lambda: not self._workers, timeout)
+
+    def running(self) -> list[Running]:
+        """Return what runs here now."""
+        with self._lock:
+            return list(self._running.values())
+
+    def call(self, request: Callable[[Store], T]) -> T:
+        """Run a write in the pump; return its result once it is committed. Raises what it raises."""
+        return self.queue.call(request)
+
+    def beat(self) -> None:
+        """Say that this host lives. For the keeper."""
+        self._file.beat()
+
+    def wait_activity(self, timeout: float) -> None:
+        """Return when a job of this host has been settled or a worker has left, or in time."""
+        with self._lock:
+            self._changed.wait(timeout)
+
+    def close(self, *, now: bool = False, timeout: float | None = None) -> bool:
+        """Stop all workers, wait for them, report what is left, and leave the store's registry.
+
+        False: workers still run after `timeout` seconds, call again; or not all could be reported,
+        and the next host recovers it from this host's file.
+        """
+        if self._closed is not None:
+            return self._closed
+        deadline = None if timeout is None else time.monotonic() + timeout
+
+        def left() -> float | None:
+            return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+        with self._lock:
+            self._closing = True
+        self.stop(now=now)
+        if not self.join(left()):
+            self._closing = False
+            return False
+        if self._tenancy is not None:
+            self._tenancy.stop()
+        self._keeper.stop(left())
+        self.queue.close()
+        if self._pump.join(left()):
+            self._closed = not self.queue.waiting()[1] and self._forget()
+        else:
+            self._pump.give_up()
+            self._closed = False
+        self._file.close(keep=not self._closed)
+        return self._closed
+
+    def _forget(self) -> bool:
+        """Leave the registry, last of all; False if that cannot be, or claims are left after all."""
+        try:
+            self.store.forget(self.id)
+            return all(host.id != self.id for host in self.store.hosts())
+        except QueuectlError as error:
+            self.failed(error)
+            return False
+
+    def renew(self) -> None:
+        """Write this host's row in the registry again. Raises what `call` raises."""
+        self.call(self._registration.renew)
+
+    def _crew(self) -> Crew:
+        with self._lock:
+            staying = [worker for worker in self._workers if not worker.leaving]
+        every = any(not worker.queues for worker in staying)
+        queues = {queue for worker in staying for queue in worker.queues}
+        resources = self.queue.resources()[1]
+        return len(staying), () if every else tuple(sorted(queues)), resources
+
+    # ---- one job, on the worker's thread ------------------------------------------------------
+
+    def run(self, worker: Worker, claim: Claim) -> Outcome:
+        """Run a claimed job to its end, with a record in the host file.
+
+        Raises HostTrouble, and OSError when the record cannot be written: then it was not started,
+        because nobody could end its processes after a crash.
+        """
+        control = Control()
+        record = self._file.take()
+        with self._lock:
+            self._records[claim.token] = record
+            self._running[claim.token] = Running(claim, None, control, worker)
+            for wish in self._early.take(claim.token):
+                self._grant(control, wish)
+            if worker.leaving:
+                control.cancel(now=True)
+        try:
+            self._file.starting(record, claim)
+            reach("before-spawn")
+            outcome = self._attempt_if_held(worker, claim, control, record)
+            self._write_exit(record, claim, outcome)
+            if self._tenancy is not None:
+                # after the exit is written down, with the file where the output is until it settles
+                outcome = self._tenancy.shipper.finish(claim, outcome)
+        finally:
+            with self._lock:
+                del self._running[claim.token]
+        reach("before-report")
+        return outcome
+
+    def _attempt_if_held(
+        self, worker: Worker, claim: Claim, control: Control, record: int
+    ) -> Outcome:
+        if self._tenancy is None:
+            return self._attempt(worker, claim, control, record)
+        return self._tenancy.run(claim, lambda: self._attempt(worker, claim, control, record))
+
+    def _write_exit(self, record: int, claim: Claim, outcome: Outcome) -> None:
+        try:
+            self._file.exited(record, claim, outcome)
+        except Exception as error:  # noqa: BLE001 - it is reported all the same
+            self.failed(error)
+
+    def _attempt(self, worker: Worker, claim: Claim, control: Control, record: int) -> Outcome:
+        def on_start(pid: int, started_at: int) -> None:
+            reach("after-spawn")
+            self._file.running(record, claim, pid, started_at)
+            reach("after-start")
+            worker.trouble = None
+            self.queue.started(claim, started_at)
+            with self._lock:
+                self._running[claim.token] = Running(claim, started_at, control, worker)
+
+        path = output_path(self.store.local_directory, claim.job_id, claim.run)
+        try:
+            share = self.queue.share(claim) if claim.needs else {}
+            plan = plan_for(
+                claim, base_env=self._env, slot=worker.slot, output_path=path, share=share
+            )
+            return run(plan, control, on_start=on_start)
+        except HostTrouble:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a job brings
+            self.failed(error)
+            return Outcome(CANNOT_START, detail=str(error), started_at=self.store.now())
+
+    def rest(self, worker: Worker, seconds: float) -> None:
+        """Return after some time, or when the worker is to leave."""
+        with self._lock:
+            self._changed.wait_for(lambda: worker.leaving, seconds)
+
+    def left(self, worker: Worker) -> None:
+        """Take a worker off the list that has ended."""
+        with self._lock:
+            self._workers.remove(worker)
+            self._changed.notify_all()
+
+    # ---- what the pump tells, on its thread ---------------------------------------------------
+
+    def settled(self, settlement: Settlement, settled: Settled) -> None:
+        """Free the record of an attempt whose end is in the store."""
+        with self._lock:
+            record = self._records.pop(settlement.token, None)
+        if record is not None:
+            self._file.free(record)
+        if self._tenancy is not None and settled.state is not None:
+            self._tenancy.shipper.settled(settlement.token)
+        with self._lock:
+            self._changed.notify_all()
+        if self.on_settled is not None:
+            self.on_settled(settlement, settled)
+
+    def disowned(self, token: str) -> None:
+        """End a job whose claim somebody else has by now."""
+        with self._lock:
+            running = self._running.get(token)
+        if running is not None:
+            running.control.cancel(now=True)
+
+    def wished(self, wishes: Sequence[Wish]) -> None:
+        """Do to running jobs what was asked."""
+        for wish in wishes:
+            if wish.kind == "ship":
+                if self._tenancy is not None:
+                    self._tenancy.shipper.follow(wish.token)
+                continue
+            with self._lock:
+                running = self._running.get(wish.token)
+                if running is None:
+                    self._early.keep(wish)
+            if running is not None:
+                self._grant(running.control, wish)
+
+    def _grant(self, control: Control, wish: Wish) -> None:
+        try:
+            grant(control, wish)
+        except ValueError as error:
+            self.failed(error)
+
+    def woken(self, host: HostInfo | None) -> None:
+        """Heed a request to stop; end everything if this host was taken for dead."""
+        if host is None:
+            for running in self.running():
+                running.control.cancel(now=True)
+            self.queue.hand_back()
+            self.queue.post(self._registration.write)
+        elif host.stop_requested:
+            # taken in a transaction of its own, so that each request is heeded once
+            taking = self.queue.post(self._registration.take_stop)
+            taking.add_done_callback(self._obey)
+
+    def _obey(self, request: Future[tuple[str, int | None] | None]) -> None:
+        asked = None if request.cancelled() or request.exception() else request.result()
+        if asked is not None:
+            how, workers = asked
+            self.stop(workers, now=how == "now")
+
+    def guarded_by(self, guardian: Guardian) -> None:
+        """Keep somebody informed who ends this host's jobs if it lets its lease run out."""
+        if self._tenancy is not None:
+            self._tenancy.guarded_by(guardian)
+
+    def failed(self, error: Exception) -> None:
+        """Remember an error that should not have been."""
+        self.errors.append(f"{type(error).__name__}: {error}")
+
+
+def _make_file(store: Store, host_id: str) -> HostFile:
+    directory = hosts_directory(store.local_directory)
+    try:
+        make_private(directory)
+        return HostFile(host_path(directory, host_id), pid_start(os.getpid()))
+    except OSError as error:
+        reason = f"no host file can be made in {directory}: {error.strerror}"
+        raise StoreUnavailable(store=store.name, reason=reason) from error

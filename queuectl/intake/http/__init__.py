@@ -1,0 +1,1 @@
+"""The HTTP API: `routes` is the table of it, `server` what listens."""

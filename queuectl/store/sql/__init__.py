@@ -1,0 +1,1 @@
+"""What two SQL engines share, over a few primitives that each brings."""

@@ -1,0 +1,175 @@
+"""The reading half of a SQL store. Any thread; only what has been committed."""
+
+from __future__ import annotations
+
+from queuectl.job import STATES, Output
+from queuectl.store.base import PAGE, Dependency
+from queuectl.store.rules import BYTES, NOTHING, unpack_words
+from queuectl.store.sql.queries import (
+    ATTEMPT_COLUMNS,
+    JOB_COLUMNS,
+    answers_from_counters,
+    attempt_from,
+    count_of_jobs,
+    fitting,
+    job_from,
+    page_of_jobs,
+)
+from queuectl.store.sql.sqlstore import SqlStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from queuectl.job import Attempt, Job, State
+    from queuectl.store.base import Filter, Held
+
+_OUTPUT_COLUMNS = "data, marks, path, stdout_bytes, stderr_bytes, complete"
+
+
+class Reads(SqlStore):
+    """Answers questions about jobs: themselves, attempts, output, what they wait for."""
+
+    def _job(self, row: Sequence[Any]) -> Job:
+        return job_from(
+            row,
+            self.from_column,
+            unpack_words,
+            lambda key: self.pairs("policy", key),
+            lambda key: self.pairs("environment", key),
+            self.track,
+        )
+
+    def get(self, job_id: int) -> Job | None:
+        """Return a job or None."""
+        rows = self.rows(f"SELECT {JOB_COLUMNS} FROM job WHERE id = ?", (fitting(job_id),))
+        return self._job(rows[0]) if rows else None
+
+    def jobs(
+        self, where: Filter, *, limit: int | None = None, newest: bool = False
+    ) -> Iterator[Job]:
+        """Yield jobs by id, a page at a time."""
+        after: int | None = None
+        left = limit
+        while left is None or left > 0:
+            size = PAGE if left is None else min(PAGE, left)
+            page = self.rows(*page_of_jobs(where, after, size, self.glob_test, newest=newest))
+            for row in page:
+                yield self._job(row)
+            if len(page) < size:
+                return
+            after = page[-1][0]
+            if left is not None:
+                left -= size
+
+    def finished(self, limit: int) -> list[Job]:
+        """Return the final jobs that finished last, newest first."""
+        statement = self.block("finished").format(columns=JOB_COLUMNS)
+        return [self._job(row) for row in self.rows(statement, (limit,))]
+
+    def count(self, where: Filter) -> int:
+        """Return how many jobs match."""
+        if answers_from_counters(where):
+            return sum(
+                jobs
+                for queue, state, jobs in self.counter_rows()
+                if (not where.states or state in where.states)
+                and (not where.queues or queue in where.queues)
+            )
+        return int(self.rows(*count_of_jobs(where, self.glob_test))[0][0])
+
+    def id_of_name(self, name: str) -> int | None:
+        """Return the id of the job of that name: the one not final, else the newest."""
+        rows = self.rows(
+            "SELECT id FROM job WHERE name = ? ORDER BY lane < 4 DESC, id DESC LIMIT 1", (name,)
+        )
+        return rows[0][0] if rows else None
+
+    def attempts(self, job_id: int) -> list[Attempt]:
+        """Return the attempts of a job, oldest first."""
+        statement = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY run"
+        return [attempt_from(row) for row in self.rows(statement, (fitting(job_id),))]
+
+    def output(self, job_id: int, run: int) -> Output | None:
+        """Return what an attempt wrote, or where."""
+        rows = self.rows(
+            f"SELECT {_OUTPUT_COLUMNS} FROM output WHERE job_id = ? AND run = ?",
+            (fitting(job_id), fitting(run)),
+        )
+        if not rows:
+            return None
+        data, marks, path, stdout, stderr, complete = rows[0]
+        where = None if path is None else self.from_column(path)
+        return Output(bytes(data), bytes(marks), where, stdout, stderr, bool(complete))
+
+    def payload(self, job_id: int) -> tuple[bytes | None, str | None]:
+        """Return a job's standard input: its bytes, or the path of a file, or neither."""
+        rows = self.rows(
+            "SELECT has_stdin, data FROM job JOIN payload ON job_id = id WHERE id = ?",
+            (fitting(job_id),),
+        )
+        if not rows or rows[0][0] == NOTHING:
+            return None, None
+        kind, data = rows[0]
+        if kind == BYTES:
+            return bytes(data), None
+        import os
+
+        return None, os.fsdecode(bytes(data))
+
+    def counts(self) -> dict[State, int]:
+        """Return the number of jobs in every state."""
+        found = dict.fromkeys(STATES, 0)
+        for _, state, jobs in self.counter_rows():
+            found[state] += jobs
+        return found
+
+    def ahead_of(self, job_id: int, most: int = 1000) -> int:
+        """Return how many ready jobs of all queues would be claimed before a waiting one."""
+        rows = self.rows("SELECT priority, due_at, id FROM job WHERE id = ?", (fitting(job_id),))
+        if not rows:
+            return 0
+        priority, due_at, _ = rows[0]
+        ahead = 0
+        for (track,) in self.rows(self.block("open_tracks")):
+            if ahead >= most:
+                break
+            values = (track, priority, track, priority, due_at, job_id, most - ahead)
+            ahead += self.rows(self.block("ahead_of"), values)[0][0]
+        return ahead
+
+    def next_due(self, since: int | None = None) -> int | None:
+        """Return when the next waiting job becomes due, a rate lets one start, or a schedule fires."""
+        since = self.now() if since is None else since
+        found: int | None = self.rows(self.block("next_due"), (since,))[0][0]
+        return found
+
+    def newest_id(self, submitter: str | None = None) -> int | None:
+        """Return the id of the newest job, of one submitter if given."""
+        if submitter is None:
+            rows = self.rows("SELECT max(id) FROM job")
+        else:
+            rows = self.rows(
+                "SELECT id FROM job WHERE submitter = ? ORDER BY id DESC LIMIT 1", (submitter,)
+            )
+        return rows[0][0] if rows else None
+
+    def dependencies(self, job_id: int) -> list[Dependency]:
+        """Return what a job waits for, or waited for, in order of id."""
+        rows = self.rows(
+            "SELECT on_id, kind, met FROM dependency WHERE job_id = ? ORDER BY on_id, kind",
+            (fitting(job_id),),
+        )
+        return [Dependency(on, kind, None if met is None else bool(met)) for on, kind, met in rows]
+
+    def dependents(self, job_id: int) -> list[int]:
+        """Return the ids of the jobs that depend on one."""
+        statement = "SELECT DISTINCT job_id FROM dependency WHERE on_id = ? ORDER BY job_id"
+        return [row[0] for row in self.rows(statement, (fitting(job_id),))]
+
+    def held_by(self, host_id: str) -> list[Held]:
+        """Return every claim that a host holds."""
+        from queuectl.store.base import Held
+
+        return [Held(*row) for row in self.rows(self.block("held_by"), (host_id,))]
