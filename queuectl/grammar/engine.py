@@ -31,7 +31,14 @@ class _Parser(argparse.ArgumentParser):
         """Raise what argparse would print."""
         for wordy, short in _SHORTER:
             message = message.replace(wordy, short)
-        raise UsageError(f"{self._command.name}: {message}; see `help {self._command.name}`")
+        hint = self._as_flag(message) or f"; see `help {self._command.name}`"
+        raise UsageError(f"{self._command.name}: {message}{hint}")
+
+    def _as_flag(self, message: str) -> str:
+        """Return what was meant by words like `limit 3` that should have been `--limit 3`."""
+        words = message.partition("too many words: ")[2]
+        flag = self._command.flag(f"--{words.partition(' ')[0]}") if words else None
+        return f"; did you mean {flag.flag}{words[len(flag.flag) - 2 :]}?" if flag else ""
 
 
 _SHORTER = (

@@ -265,12 +265,27 @@ def _flag(command: Command, word: Word, *, from_argv: bool) -> Token:
     elif param is None:
         name = word.text.partition("=")[0]
         known = [flag.flag for flag in (*command.flags, *(SESSION if from_argv else ()))]
-        fault = f"{command.name}: no flag {name}{did_you_mean(name, known)}"
-        if command.tail is not None:
-            fault += f"; for a program of that name: {command.name} -- {name}"
+        hint = did_you_mean(name, known)
+        fault = f"{command.name}: no flag {name}{hint}{_or(hint, _behind_hyphens(command, name))}"
     elif param.kind == FLAG and "=" in word.text:
         fault = f"{command.name}: {param.flag} takes no value"
     return Token(ERROR if fault else FLAG_WORD, word.start, word.end, word.text, param, fault)
+
+
+def _behind_hyphens(command: Command, name: str) -> str:
+    """Say how a job's command may begin with what looks like a flag, or hold it."""
+    if command.tail is None:
+        return ""
+    if command.positionals:
+        return f"what belongs to the command stands behind --: {command.name} … -- COMMAND {name} …"
+    return f"for a program of that name: {command.name} -- {name}"
+
+
+def _or(hint: str, more: str) -> str:
+    """Return more advice behind a question, or alone."""
+    if not more:
+        return ""
+    return f" {more[0].upper()}{more[1:]}" if hint.endswith("?") else f"; {more}"
 
 
 def _is_number(text: str) -> bool:
@@ -300,5 +315,7 @@ def _unknown(index: Index, word: str, source: LineSource | WordsSource) -> str:
     if word.startswith("-"):
         return f"no flag {word} here{hint}; flags follow the command"
     if source.from_argv:
-        return f"no command {word!r}{hint}; queue it: queuectl enqueue {word}; jobs: queuectl list"
-    return f"no command {word!r}{hint}; run it now: !{word}; queue it: enqueue {word}; jobs: list"
+        more = f"queue it: queuectl enqueue {word}; jobs: queuectl list"
+    else:
+        more = f"run it now: !{word}; queue it: enqueue {word}; jobs: list"
+    return f"no command {word!r}{hint}{_or(hint, more)}"

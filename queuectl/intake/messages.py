@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 
 from queuectl.errors import QueuectlError
+from queuectl.intake.connection import Connection
 from queuectl.intake.deliver import Deliverer, add_each
 from queuectl.intake.limits import limits_of, listen, shown_address
-from queuectl.intake.lines import Connection, LineServer
+from queuectl.intake.lines import LineServer
 from queuectl.intake.log import ERROR, WARNING
 from queuectl.intake.session import PeerContext
 from queuectl.record import Record

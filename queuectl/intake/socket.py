@@ -13,8 +13,9 @@ from collections import deque
 
 from queuectl.errors import EXIT_UNAVAILABLE, EXIT_USAGE
 from queuectl.intake import legacy
+from queuectl.intake.connection import Connection
 from queuectl.intake.limits import limits_of
-from queuectl.intake.lines import Connection, LineServer
+from queuectl.intake.lines import LineServer
 from queuectl.intake.session import Request, Session, failure
 from queuectl.sockets import SocketLock, listen_at, peer_of
 

@@ -223,7 +223,7 @@ def test_json_goes_on_until_its_braces_close(shell: Shell) -> None:
 
 
 def test_an_unknown_word_gets_a_hint(shell: Shell) -> None:
-    shell.run("ls", "run it now: !ls; queue it: enqueue ls; jobs: list")
+    shell.run("ls", "Run it now: !ls; queue it: enqueue ls; jobs: list")
     shell.run("lst", "did you mean list?")
     shell.run("list | grep x", "| means nothing here")
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queuectl import cli
-from queuectl.cli import USAGE, Options, read_options, run
+from queuectl.cli import run
 from queuectl.commands import GRAMMAR, TABLE
 from queuectl.errors import UsageError
 from queuectl.grammar.table import SESSION
+from queuectl.options import USAGE, Options, read_options
 from queuectl.store import open_store
 from queuectl.store.base import Filter
 

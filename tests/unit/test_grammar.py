@@ -104,7 +104,7 @@ def test_nothing_is_asked_for(text: str) -> None:
     ("text", "said", "position"),
     [
         ("lst", "did you mean list?", 0),
-        ("ls -l", "run it now: !ls; queue it: enqueue ls; jobs: list", 0),
+        ("ls -l", "Run it now: !ls; queue it: enqueue ls; jobs: list", 0),
         ("worker", "worker what? start, stop or list", 0),
         ("worker strat", "did you mean start?", 7),
         ("worker x", "there is worker start, stop or list", 7),
@@ -142,9 +142,25 @@ def test_a_fault_is_named_in_one_line(text: str, said: str, position: int | None
     assert caught.value.facts.get("position") == position
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("queue", "set", "q", "limit", "3"), "did you mean --limit 3?"),
+        (("schedule", "add", "n", "@daily", "ls", "-l"), "schedule add … -- COMMAND -l …"),
+    ],
+)
+def test_a_flag_in_the_wrong_place_is_told_where_it_belongs(
+    words: tuple[str, ...], hint: str
+) -> None:
+    """Without its hyphens, or in front of them."""
+    with pytest.raises(UsageError) as caught:
+        GRAMMAR.parse_argv(words)
+    assert hint in str(caught.value)
+
+
 def test_on_a_command_line_an_unknown_word_names_commands_that_work_there() -> None:
     """No `!ls`: there is a shell."""
-    with pytest.raises(UsageError, match="queue it: queuectl enqueue ls; jobs: queuectl list"):
+    with pytest.raises(UsageError, match="Queue it: queuectl enqueue ls; jobs: queuectl list"):
         GRAMMAR.parse_argv(["ls"])
     with pytest.raises(UsageError, match="no command '!ls'"):
         GRAMMAR.parse_argv(["!ls"])

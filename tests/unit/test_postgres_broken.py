@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -50,6 +52,24 @@ def test_a_connection_that_broke_while_idle_is_replaced(store: PostgresStore) ->
         put(store)
         put(store)
     assert store.counts()[PENDING] == 3
+
+
+def test_nothing_but_our_own_errors_is_printed_when_connections_break(schema: str) -> None:
+    """psycopg warns by `logging`, which without a handler prints into the shell."""
+    script = (
+        "import os, socket, sys\n"
+        "from queuectl.job import NewJob\n"
+        "from queuectl.store import open_store\n"
+        "store = open_store(sys.argv[1])\n"
+        "with store.transaction():\n"
+        "    store.add([NewJob('true')])\n"
+        "    socket.socket(fileno=os.dup(store.writer.fileno())).shutdown(socket.SHUT_RDWR)\n"
+        "    store.add([NewJob('true')])\n"
+    )
+    words = [sys.executable, "-c", script, server().url(schema=schema)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.splitlines()[-1].startswith("queuectl.errors.StoreUnavailable")
+    assert "psycopg" not in done.stderr.partition("Traceback")[0]
 
 
 def test_a_connection_that_breaks_in_a_group_undoes_it(store: PostgresStore) -> None:

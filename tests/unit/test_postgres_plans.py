@@ -16,8 +16,8 @@ from tests.support.postgres import new_schema, server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: 1,000,000 in tests/benchmarks/postgres.py
-JOBS = 200_000
+#: half of a million each: those that wait, and those that are done
+JOBS = 500_000
 BATCH = 20
 #: pages of 8 KiB that one job's claim or settle may touch, indexes and all
 PAGES_PER_JOB = 60

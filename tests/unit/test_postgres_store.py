@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,8 @@ from queuectl.errors import Refused, StoreTooNew, StoreUnavailable
 from queuectl.job import COMPLETED, PENDING, After, Array, NewJob
 from queuectl.store import open_store
 from queuectl.store.base import Filter, Settlement
+from queuectl.store.postgres import schema as postgres_schema
+from queuectl.store.postgres.connections import SQL
 from queuectl.store.postgres.engine import PostgresStore
 from queuectl.store.postgres.url import parse
 from tests.support.postgres import new_schema, open_schema, server
@@ -65,6 +68,42 @@ def test_a_store_made_by_a_newer_program_is_refused(store: PostgresStore, schema
     server().execute(f'UPDATE "{schema}".store SET compatible = 9')
     with pytest.raises(StoreTooNew, match="schema 9, this one knows 1"):
         open_schema(schema)
+
+
+def test_an_older_schema_is_brought_up_to_date_beside_hosts_that_are_open(
+    store: PostgresStore, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that an older program does not miss: it works on, and another of it may come."""
+    before = put(store)
+    with monkeypatch.context() as newer:
+        newer.setattr(postgres_schema, "SCHEMA", 2)
+        newer.setitem(postgres_schema.MIGRATIONS, 2, "to_2")
+        newer.setitem(SQL, "to_2", "ALTER TABLE job ADD COLUMN colour text NOT NULL DEFAULT 'red'")
+        upgraded = open_schema(schema)
+        open_schema(schema).close()
+    after = put(store)
+    with closing(open_schema(schema)) as another:
+        assert another.counts()[PENDING] == 2
+    run_one(upgraded)
+    run_one(store)
+    assert {job.id: job.state for job in upgraded.jobs(Filter())} == {
+        before: COMPLETED, after: COMPLETED
+    }  # fmt: skip
+    colours = f'SELECT version, colour FROM "{schema}".store, "{schema}".job ORDER BY id'
+    assert upgraded.rows(colours) == [(2, "red"), (2, "red")]
+    upgraded.close()
+
+
+def test_a_schema_that_may_not_be_changed_is_said_in_one_line(schema: str) -> None:
+    """A role without rights, on first use."""
+    name = f"nobody_{schema}"
+    server().execute(f'CREATE ROLE "{name}" LOGIN')
+    try:
+        with pytest.raises(StoreUnavailable, match="is not there .* may not change that") as caught:
+            open_store(server().url(schema=f"{schema}_new", user=name))
+        assert "\n" not in str(caught.value)
+    finally:
+        server().execute(f'DROP ROLE "{name}"')
 
 
 def test_stores_in_two_schemas_know_nothing_of_each_other(store: PostgresStore) -> None:

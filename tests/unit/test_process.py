@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import resource
 import signal
@@ -197,7 +196,6 @@ def test_both_ways_to_start_come_to_the_same(
 
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
     """Neither a descriptor nor a zombie."""
-    gc.collect()  # what other tests left to it is not closed in the middle of this one
     before, children = os.listdir("/proc/self/fd"), own_children()
     for argv, cwd in ((("no-such",), "/"), (("true",), "/no-such"), (("a\0b",), "/")):
         assert attempt(make(tmp_path, *argv, cwd=cwd)).kind == CANNOT_START

@@ -19,6 +19,7 @@ from queuectl.paths import output_path
 from queuectl.process.output import INLINE_LIMIT, STDERR, STDOUT, Piece, pieces
 from queuectl.process.recorder import MARK, MARKS_SUFFIX
 from queuectl.store.sqlite.engine import MemoryStore
+from tests.support.hosts import eventually
 from tests.support.work import put
 
 if TYPE_CHECKING:
@@ -246,8 +247,7 @@ def test_nobody_ships_when_nobody_follows_any_more(
     write(path, Piece(STDOUT, 1, b"one\n"))
     shipper.follow(TOKEN)
     shipper.follow("of a job that is not here")
-    with shipper._lock:
-        shipper._idle.wait_for(lambda: not shipper._followed, PATIENCE)
+    eventually(lambda: not shipper._followed)
     assert store.pieces == []
 
 

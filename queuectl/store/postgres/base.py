@@ -21,6 +21,7 @@ from queuectl.errors import StoreUnavailable
 from queuectl.failpoint import reach
 from queuectl.store.postgres.connect import in_one_line, is_lost, translate
 from queuectl.store.postgres.connections import SQL, PostgresConnections
+from queuectl.store.postgres.statements import styled, told
 from queuectl.store.postgres.transaction import Joined, Transaction
 
 TYPE_CHECKING = False
@@ -39,41 +40,7 @@ if TYPE_CHECKING:
 ASK_SECONDS = 15.0
 #: one of so many commits folds the counters and forgets old batches
 _FOLD_EVERY = 100
-#: statements in our style and in psycopg's, and whether they write
-_STYLED: dict[str, tuple[str, bool]] = {}
 _BEGIN: Statement = ("BEGIN", ())
-
-
-def styled(statement: str) -> tuple[str, bool]:
-    """Return a statement with its `?` written as psycopg wants them, and whether it writes."""
-    found = _STYLED.get(statement)
-    if found is None:
-        text = statement.replace("%", "%%").replace("?", "%s")
-        found = text, not text.startswith(("SELECT", "WITH RECURSIVE"))
-        if len(_STYLED) > 1000:
-            _STYLED.clear()
-        _STYLED[statement] = found
-    return found
-
-
-def told(values: Sequence[object]) -> Sequence[object]:
-    """Return values with lists of numbers written as PostgreSQL reads them.
-
-    psycopg would type such a list by its numbers, and prepare a statement for each type.
-    """
-    for value in values:
-        if type(value) is list:
-            return [_array(value) if type(value) is list else value for value in values]
-    return values
-
-
-def _array(items: list[Any]) -> object:
-    for item in items:
-        if item is not None:
-            if type(item) is not int:
-                return items
-            break
-    return f"{{{','.join(['NULL' if item is None else str(item) for item in items])}}}"
 
 
 class PostgresBase(PostgresConnections):
@@ -411,6 +378,3 @@ class PostgresBase(PostgresConnections):
 
 def _is_write(text: str) -> bool:
     return not text.startswith(("BEGIN", "SET ", "SAVEPOINT", "RELEASE"))
-
-
-__all__ = ["SQL", "PostgresBase", "styled", "told"]

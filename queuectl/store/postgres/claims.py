@@ -13,7 +13,7 @@ import os
 from queuectl.job import Claim
 from queuectl.store import rules
 from queuectl.store.heads import Head, key_of
-from queuectl.store.postgres.base import SQL
+from queuectl.store.postgres.connections import SQL
 from queuectl.store.postgres.primitives import PostgresPrimitives
 from queuectl.store.room import Budget, Lane
 from queuectl.store.sql.restoring import Restoring

@@ -5,6 +5,8 @@ psycopg is imported here and in the modules above, which are imported for a post
 
 from __future__ import annotations
 
+import logging
+
 import psycopg
 from psycopg.types.numeric import Int8BinaryDumper
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from queuectl.store.postgres.url import Target
+
+# what it warns of is told by our errors; without a handler it would be printed into the shell
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 #: how long a statement waits for a lock that another transaction holds
 LOCK_SECONDS = 15

@@ -9,10 +9,11 @@ from functools import wraps
 import psycopg
 
 from queuectl.errors import Refused, StoreUnavailable
-from queuectl.store.postgres.base import SQL, styled, told
 from queuectl.store.postgres.connect import Conflict, is_lost, translate
+from queuectl.store.postgres.connections import SQL
 from queuectl.store.postgres.schema import grants
 from queuectl.store.postgres.settle import PostgresSettle
+from queuectl.store.postgres.statements import styled, told
 from queuectl.store.postgres.url import parse
 
 TYPE_CHECKING = False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from queuectl.store.postgres.base import SQL, PostgresBase
+from queuectl.store.postgres.base import PostgresBase
+from queuectl.store.postgres.connections import SQL
 from queuectl.store.postgres.schema import LOCKS
 from queuectl.store.rules import Facts
 

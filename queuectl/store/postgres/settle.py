@@ -7,8 +7,8 @@ import os
 from queuectl import job as j
 from queuectl.store import hooks, rules
 from queuectl.store.base import Filter, Settled
-from queuectl.store.postgres.base import SQL
 from queuectl.store.postgres.claims import PostgresClaims
+from queuectl.store.postgres.connections import SQL
 from queuectl.store.rules import Facts
 
 TYPE_CHECKING = False
