@@ -55,7 +55,7 @@ def test_a_connection_that_broke_while_idle_is_replaced(store: PostgresStore) ->
 
 
 def test_nothing_but_our_own_errors_is_printed_when_connections_break(schema: str) -> None:
-    """psycopg warns by `logging`, which without a handler prints into the shell."""
+    """Psycopg warns by `logging`, which without a handler prints into the shell."""
     script = (
         "import os, socket, sys\n"
         "from queuectl.job import NewJob\n"
