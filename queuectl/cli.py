@@ -30,6 +30,7 @@ def main() -> NoReturn:
     """Run the command line of this process and end it."""
     import gc
 
+    _stand_in_for_streams()
     # a command that lives for 20 ms has nothing to collect; one that stays still collects
     gc.set_threshold(50_000, 20, 20)
     status = run(sys.argv[1:], last=True)
@@ -43,6 +44,7 @@ def main() -> NoReturn:
 
 def main_detached() -> NoReturn:
     """Run the command line of a host in the background, below a front of its own."""
+    _stand_in_for_streams()
     from queuectl import front
 
     try:
@@ -52,6 +54,22 @@ def main_detached() -> NoReturn:
         options = Options()
     front.split(lambda: _recover(options))
     main()
+
+
+def _stand_in_for_streams() -> None:
+    """Put /dev/null where this process was started without a stream, as `>&-` does.
+
+    What is said there goes nowhere, and no file of ours is opened under its number.
+    """
+    for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+    sys.stdout = sys.stdout or open(1, "w", errors="replace", closefd=False)  # noqa: SIM115 (kept open)
+    sys.stderr = sys.stderr or open(2, "w", errors="replace", closefd=False)  # noqa: SIM115 (kept open)
 
 
 def run(argv: Sequence[str], *, last: bool = False) -> int:
@@ -104,9 +122,12 @@ def _run(options: Options) -> int:
 def _shell(options: Options) -> int:
     from queuectl import front
 
-    # before anything heavy is imported
-    front.split(lambda: _recover(options))
+    # nothing heavy before the fork
     from queuectl.shell import run
+    from queuectl.shell.lastwords import Terminal
+
+    terminal = Terminal(lambda ids: _states(options, ids), os.environ)
+    front.split(lambda: _recover(options), terminal=terminal)
 
     return int(run(lambda: open_chosen(options), url=lambda: url_of(options), json=options.json))
 
@@ -120,6 +141,16 @@ def _recover(options: Options) -> None:
         Recoverer(store, "", lambda change: change(store), lambda _: None).look()
     finally:
         store.close()
+
+
+def _states(options: Options, ids: Sequence[int]) -> list[str]:
+    """Return the states of those of some jobs that there still are. Raises StoreUnavailable."""
+    store = open_chosen(options)
+    try:
+        jobs = [store.get(job_id) for job_id in ids]
+    finally:
+        store.close()
+    return [job.state for job in jobs if job is not None]
 
 
 def _guard(options: Options) -> None:
@@ -237,7 +268,7 @@ def _drain(ctx: Context) -> None:
 
 def make_context(options: Options, *, mode: str, stdin_free: bool) -> Context:
     """Return a context on the streams of this process."""
-    from queuectl.commands.context import Context, Screen
+    from queuectl.commands.context import Context, Screen, is_dumb
 
     terminal = os.isatty(1)
     screen = Screen()
@@ -252,7 +283,7 @@ def make_context(options: Options, *, mode: str, stdin_free: bool) -> Context:
         screen=screen,
         stdin=sys.stdin.buffer if stdin_free and sys.stdin is not None else None,
         confirm=_ask if terminal and os.isatty(0) and stdin_free else None,
-        progress=_Progress() if terminal and os.isatty(2) else None,
+        progress=_Progress() if terminal and os.isatty(2) and not is_dumb(os.environ) else None,
     )
 
 
@@ -303,7 +334,9 @@ def _show_error(error: QueuectlError, prefix: str, *, json: bool) -> None:
     _flush()
     from queuectl.render import look_for, render_error
 
-    look = look_for(json=json, terminal=os.isatty(2), width=80, environ=os.environ)
+    terminal = os.isatty(2)
+    width = (os.get_terminal_size(2).columns or 80) if terminal else 80
+    look = look_for(json=json, terminal=terminal, width=width, environ=os.environ)
     for _, data in render_error(error, look, prefix):
         sys.stderr.buffer.write(data)
     sys.stderr.flush()

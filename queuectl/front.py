@@ -18,14 +18,23 @@ from _thread import start_new_thread
 from queuectl.clocks import boot_clock
 from queuectl.host import handover
 from queuectl.process.orphans import become_subreaper
-from queuectl.process.proctree import end_all, snapshot, token_of, with_descendants
+from queuectl.process.proctree import (
+    end_all,
+    end_survivors,
+    pid_start,
+    snapshot,
+    token_of,
+    with_descendants,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from queuectl.host.hostfile import Slot
     from queuectl.process.proctree import Process
+    from queuectl.shell.lastwords import Terminal
 
 #: milliseconds between SIGTERM and SIGKILL for what a dead host's jobs left
 GRACE = 1000
@@ -44,12 +53,18 @@ _KEYBOARDS = (signal.SIGINT, signal.SIGQUIT)
 _WANTS_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 
 
-def split(recover: Callable[[], None], *, foreground: bool = False) -> None:
+def split(
+    recover: Callable[[], None],
+    *,
+    foreground: bool = False,
+    terminal: Terminal | None = None,
+) -> None:
     """Fork. Returns in the host, whose parent is the front then; the front never returns.
 
     `recover` gives the claims of dead hosts back; the front calls it when its host has died with
-    some. `foreground`: the host keeps the streams of this process, and is no shell. Call while there
-    is one thread. Where no process can be had there is no front.
+    some. `foreground`: the host keeps the streams of this process, and is no shell. `terminal` is
+    what a shell talks to: when that is killed the front puts it in order. Call while there is one
+    thread. Where no process can be had there is no front.
     """
     # no signal may come to either before it is ready for it
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HEEDED, *_KEYBOARDS))
@@ -62,7 +77,7 @@ def split(recover: Callable[[], None], *, foreground: bool = False) -> None:
     if pid > 0:
         os.close(to_front)
         os.close(from_front)
-        _be_front(_Front(pid, from_host, to_host, recover))
+        _be_front(_Front(pid, from_host, to_host, recover, terminal))
     os.close(from_host)
     os.close(to_host)
     if pid == 0:
@@ -82,8 +97,16 @@ def _be_front(front: _Front) -> NoReturn:
 class _Front:
     """The process."""
 
-    def __init__(self, pid: int, reader: int, writer: int, recover: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        pid: int,
+        reader: int,
+        writer: int,
+        recover: Callable[[], None],
+        terminal: Terminal | None,
+    ) -> None:
         self._pid = pid
+        self._terminal = terminal
         self._reader = reader
         self._writer = writer
         self._recover = recover
@@ -231,11 +254,20 @@ class _Front:
         except ChildProcessError:
             pass
         if ended is not None:
-            self._clear_up()
+            # a host that was killed could not do it itself
+            terminal = self._terminal if ended < 0 else None
+            if terminal is not None:
+                terminal.put_in_order()
+            ran = self._clear_up()
+            if terminal is not None:
+                terminal.say_killed(-ended, ran)
             self._status = ended if ended >= 0 else 128 - ended
 
-    def _clear_up(self) -> None:
-        """End what is left of the host's jobs and give its claims back, unless it has done so."""
+    def _clear_up(self) -> list[int]:
+        """End what is left of the host's jobs and give its claims back, unless it has done so.
+
+        Returns the jobs that it ran.
+        """
         # it may have said something just before its end
         os.set_blocking(self._reader, False)
         try:
@@ -243,7 +275,8 @@ class _Front:
         except BlockingIOError:
             pass
         if self._file is None or not os.path.exists(self._file):
-            return
+            return []
+        ran = [slot.job_id for slot in _running(os.fsdecode(self._file)) or ()]
         end_left(os.fsdecode(self._file))
         for pause in (*RETRIES, 0.0):
             try:
@@ -251,8 +284,9 @@ class _Front:
             except Exception:  # noqa: BLE001, S110 (the next host will do it)
                 pass
             if not os.path.exists(self._file):
-                return
+                break
             time.sleep(pause)
+        return ran
 
 
 def _let_go_of_streams() -> None:
@@ -293,7 +327,6 @@ def end_overdue(path: str, spared: set[str]) -> int:
     is forgotten.
     """
     from queuectl.host.hostfile import EXITED, OtherHost
-    from queuectl.process.proctree import end_survivors, pid_start
 
     if not os.path.exists(path):
         return 0
@@ -311,12 +344,19 @@ def end_overdue(path: str, spared: set[str]) -> int:
 
 def _running_tokens(path: str) -> frozenset[str] | None:
     """Return the tokens of what a dead host ran, None when that cannot be read."""
+    running = _running(path)
+    # better too many ended than one left
+    return None if running is None else frozenset(slot.token for slot in running)
+
+
+def _running(path: str) -> list[Slot] | None:
+    """Return what a dead host had started and not seen the end of, None when that cannot be read."""
     try:
         from queuectl.host.hostfile import EXITED, OtherHost
 
         with OtherHost(path) as other:
-            return frozenset(slot.token for slot in other.slots() if slot.phase != EXITED)
-    except Exception:  # noqa: BLE001 (better too many ended than one left)
+            return [slot for slot in other.slots() if slot.phase != EXITED]
+    except Exception:  # noqa: BLE001 (whatever is wrong with it, the rest must be done)
         return None
 
 

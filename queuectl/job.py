@@ -284,7 +284,7 @@ class Outcome(Record):
     finished_at: int | None = None
     user_ms: int = 0
     system_ms: int = 0
-    #: peak resident memory of its processes, KiB
+    #: peak resident memory of its processes, KiB; 0: not known, as it was below the host's own
     max_rss_kib: int = 0
     output: Output | None = None
     #: the line the job wrote to the file named in QUEUECTL_ERROR_FILE

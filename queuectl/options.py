@@ -32,7 +32,7 @@ The first four may also stand among the flags of the command: queuectl worker st
   --json        print one JSON document for each command
   -c LINE       run a line; may be repeated, and hold several lines
   --keep-going  go on after a line that fails
-  --version     show the version
+  -V, --version show the version
   -h, --help    show this help
 """
 

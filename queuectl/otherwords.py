@@ -1,7 +1,8 @@
 """What the words of other queues are called here: pueue's, task-spooler's, GNU parallel's, Slurm's.
 
 Somebody who types one of theirs means something that spelling would not find. Imported only to
-explain a mistake. Of several targets the first counts that is known where the word was typed.
+explain a mistake. Of several targets the first counts that is known where the word was typed; of
+`--now: signal NAME JOB` only what stands in front of the colon has to be known, the rest is said.
 """
 
 from __future__ import annotations
@@ -38,7 +39,12 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "--cpus-per-task": ("--slots",), "--cpus": ("--slots",), "-c": ("--slots",),
     "--time": ("--timeout",), "-t": ("--timeout",), "--begin": ("--at",),
     "--chdir": ("--cwd",), "--workdir": ("--cwd",), "--working-directory": ("--cwd",), "-w": ("--cwd",),
-    "--hold": ("--paused",), "--stashed": ("--paused",), "-s": ("--paused",),
+    "--hold": ("--paused",), "--stashed": ("--paused",), "--stash": ("--paused",),
+    "-s": ("--paused", "--now: `signal NAME JOB`"), "--signal": ("--now: `signal NAME JOB`",),
+    "--immediate": ("--dry-run: `move last --first` afterwards",),
+    "-i": ("--dry-run: `move last --first` afterwards",),
+    "--escape": ("--no-shell",), "-n": ("--tail", "--limit"), "--lines": ("--tail", "--limit"),
+    "--state": ("--no-merge: the ids that `list --state` shows", "--array: `list --state`"),
     "--retries": ("--max-retries",), "--export": ("--env",), "--nice": ("--priority",),
     "--parallel": ("--limit",), "--concurrency": ("--limit",), "--max-procs": ("--limit",),
     "--halt": ("--halt-on",), "--timezone": ("--tz",), "--overwrite": ("--force", "--replace"),
@@ -48,6 +54,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
 def ours(word: str, known: frozenset[str]) -> str | None:
     """Return what a word of theirs is here, if that is known, or None."""
     for target in OTHER_WORDS.get(word, ()):
-        if target.partition(" ")[0] in known:
-            return target
+        needed, colon, said = target.partition(": ")
+        if (needed if colon else target.partition(" ")[0]) in known:
+            return said or target
     return None

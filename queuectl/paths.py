@@ -73,6 +73,15 @@ def make_private(directory: str) -> None:
         pass
 
 
+def sync_directory(directory: str) -> None:
+    """Make the names in a directory durable. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def wake_path(hosts: str, host_id: str) -> str:
     """Return the named pipe that wakes a host."""
     return f"{hosts}/{host_id}.wake"

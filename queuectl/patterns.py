@@ -7,6 +7,8 @@ words of an argv are filled in plainly. After GNU parallel's manual, sections "C
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from queuectl.errors import UsageError
 from queuectl.grammar.tokens import COMMENT, OPERATOR, next_word
 from queuectl.record import Record
@@ -70,11 +72,11 @@ def split_line(text: str) -> Pattern | None:
             continue
         elif word.kind == OPERATOR:
             raise UsageError(
-                f"{raw} behind {ARGUMENTS} means nothing: put it into the command,"
+                f"`{raw}` behind `{ARGUMENTS}` means nothing: put it into the command,"
                 f" or in quotes as an argument"
             )
         elif word.open_quote:
-            raise UsageError(f"the quote {word.open_quote} behind {ARGUMENTS} is not closed")
+            raise UsageError(f"the quote {word.open_quote} behind `{ARGUMENTS}` is not closed")
         else:
             sources[-1][1].append(Argument(word.text, raw))
     return None if command is None else _pattern(command, sources)
@@ -101,9 +103,9 @@ def _pattern(
     for separator, arguments in sources:
         if not arguments:
             what = "files" if separator.startswith(FILES) else "arguments"
-            raise UsageError(f"nothing stands behind {separator}: it takes {what}")
+            raise UsageError(f"nothing stands behind `{separator}`: it takes {what}")
     if sources[0][0].endswith(LINKED):
-        raise UsageError(f"{sources[0][0]} goes with the source before it, and there is none")
+        raise UsageError(f"`{sources[0][0]}` goes with the source before it, and there is none")
     return Pattern(command, tuple(Source(name, tuple(words)) for name, words in sources))
 
 
@@ -219,6 +221,31 @@ class Line:
             else:
                 found.append(" ".join(map(quote, values)))
         return "".join(found)
+
+
+#: what reads an argument of its own as a shell's code
+_SHELL_FLAGS = frozenset(("-c", "-lc", "-ic", "-ec", "-xc", "-exc", "-euc", "-ce"))
+_READERS = frozenset(("eval", "ssh"))
+
+
+def read_again(command: str | tuple[str, ...]) -> str:
+    """Return the first place inside a word that another shell reads as code; empty: there is none.
+
+    As in `sh -c 'echo {}'`: no quoting reaches through it. A hint: only the usual forms are seen.
+    """
+    if isinstance(command, tuple):
+        for before, word in pairwise(command):
+            at = next((at for at in range(len(word)) if begins_with_replacement(word[at:])), -1)
+            if at >= 0 and word[at:].find("}") != len(word) - 1 - at and before in _SHELL_FLAGS:
+                return word[at : word.find("}", at) + 1]
+        return ""
+    for at, around in _braces(command):
+        if around in ("'", '"') and begins_with_replacement(command[at:]):
+            in_front = command[: command.rfind(around, 0, at)].split()
+            # of ssh a host stands between
+            if not (_SHELL_FLAGS.isdisjoint(in_front[-1:]) and _READERS.isdisjoint(in_front[-2:])):
+                return command[at : command.find("}", at) + 1]
+    return ""
 
 
 class Words:

@@ -24,6 +24,8 @@ _NARROWEST = 12
 #: nor ever below this
 _LEAST = 4
 _GAP = 2
+#: in front of what goes on with the line above
+_HANGING = "  "
 #: one column wide, and in no cell: what is not printable has been written out
 _BLANK = "\ue000"
 
@@ -60,7 +62,7 @@ def render(result: Result, look: Look) -> Pieces:
         else:
             yield from _plain(block)
     for note in result.notes:
-        yield STDERR, _encode(_style(visible(note), "dim", look) + "\n")
+        yield STDERR, _encode(_style(_folded(visible(note), look), "dim", look) + "\n")
 
 
 def render_error(error: QueuectlError, look: Look, prefix: str = "queuectl: ") -> Pieces:
@@ -69,7 +71,7 @@ def render_error(error: QueuectlError, look: Look, prefix: str = "queuectl: ") -
     if look.json:
         yield _json_error(message.removeprefix("queuectl: "), error.exit_status)
     else:
-        yield STDERR, _encode(_style(visible(message), "red", look) + "\n")
+        yield STDERR, _encode(_style(_folded(visible(message), look), "red", look) + "\n")
 
 
 def visible(text: str, keep: str = "") -> str:
@@ -79,6 +81,22 @@ def visible(text: str, keep: str = "") -> str:
     return "".join(
         char if char.isprintable() or char in keep else _written_out(char) for char in text
     )
+
+
+def _folded(text: str, look: Look) -> str:
+    """Return a line of prose as lines that fit the terminal, broken between words only."""
+    if not look.terminal or width_of(text) <= look.width:
+        return text
+    lines, used = [""], 0
+    for word in text.split(" "):
+        needed = width_of(word)
+        if used and used + 1 + needed > look.width:
+            lines.append(_HANGING + word)
+            used = len(_HANGING) + needed
+        else:
+            lines[-1] += f" {word}" if used else word
+            used += needed + bool(used)
+    return "\n".join(lines)
 
 
 def _written_out(char: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from queuectl.commands import GRAMMAR
 from queuectl.commands.result import parts
 from queuectl.errors import EXIT_OK, QueuectlError
+from queuectl.grammar.reading import goes_on, joined
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -146,13 +147,14 @@ class Script:
 
 
 def commands(lines: Iterator[Line]) -> Iterator[Line]:
-    """Join lines that belong together: JSON whose braces have not closed goes on."""
+    """Join lines that belong together: behind a backslash, and while the braces of JSON are open."""
     held: Line | None = None
     for line in lines:
         if held is not None:
-            line = Line(held.number, f"{held.text}\n{line.text}", line.more)  # noqa: PLW2901
+            text = joined(f"{held.text}\n{line.text}")
+            line = Line(held.number, text, line.more)  # noqa: PLW2901
             held = None
-        if GRAMMAR.needs_more(line.text):
+        if goes_on(line.text) or GRAMMAR.needs_more(line.text):
             held = line
         else:
             yield line

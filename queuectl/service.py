@@ -55,6 +55,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 _ENDED = 0
 #: seconds between looks whether every way in is alive
 _LOOK = 10.0
+#: seconds that the store has at the end to let everything be told
+_LAST_WORDS = 5.0
 #: jobs that are named one by one
 _NAMED = 20
 _SHORT = 8
@@ -177,6 +179,10 @@ class Service:
         """Return what there is to say at the beginning."""
         host = self._host
         ways = {intake.kind: intake.where for intake in self._intakes}
+        for intake in self._intakes:
+            if hasattr(intake, "tokens"):
+                # who has the address needs one of them
+                ways["tokens"] = intake.tokens
         only = f" for {', '.join(self._plan.queues)}" if self._plan.queues else ""
         lines = [
             f"host {host.id[:_SHORT]} (pid {os.getpid()}): {plural(host.workers, 'worker')}{only}"
@@ -190,7 +196,7 @@ class Service:
         })  # fmt: skip
 
     def _ready(self) -> None:
-        self._notifier.ready(f"{plural(self._host.workers, 'worker')}")
+        self._notifier.ready(plural(self._host.workers, "worker"))
 
     def _take_signals(self) -> None:
         for number in _SIGNALS:
@@ -213,8 +219,8 @@ class Service:
         every = min(_LOOK, self._notifier.every or _LOOK)
         while True:
             if select.select([self._wake], [], [], every)[0]:
-                said = once(os.read(self._wake, 64))
-                if _ENDED in said or (self._heed(said) and not self._host.workers):
+                told = os.read(self._wake, 64)
+                if _ENDED in told or (self._heed(once(told)) and not self._host.workers):
                     return self._end()
             if time.monotonic() - looked >= every / 2:
                 looked = time.monotonic()
@@ -288,8 +294,8 @@ class Service:
         self._notifier.stopping("ending")
         try:
             # behind what the workers have reported, so that all of it has been told
-            self._host.call(lambda store: store.now())
-        except QueuectlError:
+            self._host.queue.call(lambda store: store.now(), _LAST_WORDS)
+        except (QueuectlError, TimeoutError):
             # the store cannot be used: who recovers this host will know
             pass
         self.close()

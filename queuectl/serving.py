@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from queuectl.store.base import Store
 
 _SHORT = 8
+#: what a service says of its ways in
+_WAYS = ("socket", "messages", "spool", "http", "tokens")
 
 
 def serve(ctx: Context, args: Args) -> Result:
@@ -92,7 +94,7 @@ def consume(ctx: Context, args: Args) -> Result:
     if not args.queue:
         raise UsageError("consume: which queue? for example: consume -q QUEUE ./program")
     line = _command_line(args.command_line)
-    name = check_queue_name(args.queue)
+    name = check_queue_name(args.queue, "consume")
     directory = directory_of(ctx, args.spool)
     path = spool_path(directory, name)
     processes = args.processes or 2
@@ -166,11 +168,13 @@ def _detached(ctx: Context, args: Args) -> Result:
     environ = {**ctx.environ, "QUEUECTL_STORE": url}
     facts = start_background(["--json", *_words(args), "--detach"], environ)
     host, pid = facts["host"], facts["pid"]
-    text = (
-        f"host {host[:_SHORT]} (pid {pid}) serves in the background\n"
-        f"stop it: queuectl worker stop --host {host[:_SHORT]}"
-    )
-    return say(text, {**facts, "log": log_path(ctx.store.local_directory, host)})
+    log = log_path(ctx.store.local_directory, host)
+    ways = [f"{kind}: {facts[kind]}" for kind in _WAYS if kind in facts]
+    lines = [
+        f"host {host[:_SHORT]} (pid {pid}) serves in the background", *ways, f"its log: {log}",
+        f"stop it: queuectl worker stop --host {host[:_SHORT]}",
+    ]  # fmt: skip
+    return say("\n".join(lines), {**facts, "log": log})
 
 
 def _install_unit(ctx: Context, args: Args) -> Result:
@@ -182,9 +186,9 @@ def _install_unit(ctx: Context, args: Args) -> Result:
     if ctx.url is not None and ctx.url():
         environ["QUEUECTL_STORE"] = ctx.url()
     if os.path.basename(root) not in ("site-packages", "dist-packages"):
-        raise_from = "serve --install-unit: install queuectl first: pip install queuectl"
-        if not os.environ.get("PYTHONPATH"):
-            raise Refused(raise_from)
+        # run from a clone: where the unit runs it would not be found
+        paths = [root, *environ.get("PYTHONPATH", "").split(os.pathsep)]
+        environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, paths)))
     path = write_unit(environ, argv, force=args.force)
     text = (
         f"{path} written; start it now and at every login:\n"

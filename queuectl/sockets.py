@@ -46,8 +46,12 @@ class SocketLock:
             raise Refused(
                 f"another serve{who} listens at {path}; for a second one: --socket PATH"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            # the number is for people; on a full disk the lock is as good without it
+            pass
 
     def close(self) -> None:
         """Let go. The lock file stays: to remove it would take it from who has opened it."""

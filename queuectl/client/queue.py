@@ -6,28 +6,41 @@ import os
 import threading
 import time
 
-from queuectl.client.work import LEASE, ClaimedJob, Crew, pairs_of
-from queuectl.errors import NoSuchJob, NoSuchQueue, NotFound, Refused, UsageError, did_you_mean
+from queuectl.client import asked
+from queuectl.client.work import LEASE, ClaimedJob, Crew
+from queuectl.demands import PULLED, check_key, key_of
+from queuectl.errors import (
+    NoSuchJob,
+    NoSuchQueue,
+    NotFound,
+    Refused,
+    StoreUnavailable,
+    did_you_mean,
+)
 from queuectl.job import FINAL, NewJob
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self, TypeVar
 
+    from queuectl.client.asked import Jobs
     from queuectl.job import Attempt, Job, Output, State
     from queuectl.store.base import Changed, QueueInfo, Store
 
     T = TypeVar("T")
 
-    Jobs = int | str | Iterable[int | str]
-
 #: seconds between looks while waiting
 _QUICK, _SLOW = 0.02, 0.5
-#: the command of a job that only clients run
-_PULLED = ":"
+#: what `enqueue` takes beside settings, for who misspells one
+_ARGUMENTS = (
+    "queue", "name", "priority", "delay", "cwd", "env", "stdin", "paused", "unique", "after",
+    "after_any", "after_failed", "needs",
+)  # fmt: skip
+#: a unique key that means: the queue and the command
+_AUTO = "auto"
 
 
 def connect(
@@ -43,6 +56,9 @@ def connect(
     from queuectl.settings import from_environment
     from queuectl.store import open_store
 
+    if url is not None:
+        asked.text("url", url)
+    asked.seconds("lease", lease)
     chosen = url or os.environ.get("QUEUECTL_STORE") or default_url(os.environ)
     if token_file is not None and chosen.startswith(("http:", "https:")):
         from queuectl.store.remote.token import strongest
@@ -89,6 +105,12 @@ class Queue:
         with self._lock:
             return change(self.store)
 
+    def _opened(self) -> Store:
+        """Return the store. Raises StoreUnavailable once this Queue is closed, whatever the store."""
+        if self._closed:
+            raise StoreUnavailable(store=self.store.name, reason="this Queue is closed")
+        return self.store
+
     # ---- putting in ---------------------------------------------------------------------------
 
     def enqueue(
@@ -104,6 +126,10 @@ class Queue:
         stdin: bytes | None = None,
         paused: bool = False,
         unique: str | None = None,
+        after: Jobs = (),
+        after_any: Jobs = (),
+        after_failed: Jobs = (),
+        needs: Mapping[str, int | str] | str | None = None,
         **policy: object,
     ) -> int:
         """Enqueue a job and return its id. Durable on return.
@@ -111,40 +137,55 @@ class Queue:
         One text is a line for the shell; with `args` it is a program and its arguments, no shell.
         `policy` are settings of the job, such as max_retries=5, timeout="10m". It runs in `cwd`,
         else where this program is, with the variables of the setting env-capture and `env`.
-        With a `unique` key that a waiting or running job has, that job's id is returned. Raises
-        UsageError, NoSuchQueue, NameTaken.
+
+        It waits until the jobs of `after`, by id or name, have completed, those of `after_any`
+        have ended, those of `after_failed` are dead. `needs` are amounts of what a host has, such
+        as {"gpu": 1, "mem": "8G"}; `slots` among them are workers. With a `unique` key that a
+        waiting or running job has, that job's id is returned; "auto": queue and command are the
+        key. Raises UsageError, NoSuchQueue, NoSuchJob, NameTaken.
         """
-        due = self.store.now() + round(delay * 1000) if delay else None
+        store = self._opened()
+        first, rest = asked.command(command, args)
+        wait = asked.seconds("delay", delay)
         new = NewJob(
-            command, args or None, None, queue, name, priority, _policy(policy), due,
-            os.path.abspath(cwd or os.getcwd()), {**self._captured(), **pairs_of(env or {})},
-            stdin, None, paused, _submitter(), unique=unique,
+            first, rest, None, asked.text("queue", queue), asked.name(name),
+            None if priority is None else asked.whole("priority", priority),
+            asked.policy(policy, _ARGUMENTS), store.now() + round(wait * 1000) if wait else None,
+            asked.directory(cwd), {**self._captured(), **asked.variables(env)},
+            None if stdin is None else asked.data("stdin", stdin), None,
+            asked.flag("paused", paused), _submitter(),
+            after=asked.before({"after": after, "after_any": after_any, "after_failed": after_failed}),
+            needs=asked.needs(needs),
         )  # fmt: skip
-        _check(new)
+        if unique is not None:
+            key = check_key(asked.text("unique", unique), "unique")
+            new = new._replace(unique=key_of(new) if key == _AUTO else key)
         return int(self._write(lambda store: store.add([new]))[0])
 
     def submit(self, queue: str, *messages: str) -> list[int]:
         """Submit messages to a queue that has a command, or whose jobs programs claim; return ids.
 
-        All or none. Raises NoSuchQueue, Refused for a queue that takes no messages, BadValue.
+        All or none. Raises NoSuchQueue, Refused for a queue that takes no messages, UsageError.
         """
+        self._opened()
+        asked.text("queue", queue)
+        for message in messages:
+            asked.text("message", message)
         ask = getattr(self.store, "submit", None)
         if ask is not None:
             # over HTTP also with a token that is good for messages only
             found: list[int] = self._write(lambda _: ask(queue, messages))
             return found
-        from queuectl.template import check_message, template_of
+        from queuectl.template import template_of
 
         info = self.queue(queue)
         like = NewJob(
-            _PULLED, queue=queue, cwd=os.getcwd(), env=self._captured(), submitter=_submitter()
+            PULLED, queue=queue, cwd=os.getcwd(), env=self._captured(), submitter=_submitter()
         )
         template = template_of(self.store.settings(queue))
         if template is not None:
             jobs = [template.maker(like)(message) for message in messages]
         elif info.pull:
-            for message in messages:
-                check_message(message)
             jobs = [like._replace(message=message) for message in messages]
         else:
             raise Refused(f"queue {queue} has no command for messages, and is no pull queue")
@@ -152,10 +193,11 @@ class Queue:
 
     def put(self, queue: str, payload: bytes, *, name: str | None = None) -> int:
         """Put a payload into a pull queue as one job; return its id. Raises NoSuchQueue, Refused."""
+        content, called = asked.data("payload", payload), asked.name(name)
         if not self.queue(queue).pull:
             raise Refused(f"queue {queue} is no pull queue: its jobs are commands")
         new = NewJob(
-            _PULLED, queue=queue, name=name, cwd=os.getcwd(), stdin=bytes(payload),
+            PULLED, queue=queue, name=called, cwd=os.getcwd(), stdin=content,
             submitter=_submitter(),
         )  # fmt: skip
         return int(self._write(lambda store: store.add([new]))[0])
@@ -178,8 +220,10 @@ class Queue:
 
     def get(self, job: int | str) -> Job:
         """Return a job by id or name, as it is now. Raises NoSuchJob."""
-        job_id = self.store.id_of_name(job) if isinstance(job, str) else job
-        found = None if job_id is None else self.store.get(job_id)
+        asked.one_job("job", job)
+        store = self._opened()
+        job_id = store.id_of_name(job) if isinstance(job, str) else job
+        found = store.get(job_id) if job_id is not None and 0 < job_id < 2**63 else None
         if found is None:
             raise NoSuchJob(job=job)
         return found
@@ -187,14 +231,14 @@ class Queue:
     def jobs(
         self, *, state: State | Sequence[State] = (), queue: str | None = None, newest: bool = False
     ) -> Iterator[Job]:
-        """Yield jobs by id, a page at a time; `newest`: the last ones first."""
-        states = (state,) if isinstance(state, str) else tuple(state)
-        where = Filter(states, (queue,) if queue is not None else ())
-        return self.store.jobs(where, newest=newest)
+        """Yield jobs by id, a page at a time; `newest`: the last ones first. Raises UsageError."""
+        queues = () if queue is None else (asked.text("queue", queue),)
+        where = Filter(asked.states(state), queues)
+        return self._opened().jobs(where, newest=asked.flag("newest", newest))
 
     def attempts(self, job: int | str) -> list[Attempt]:
         """Return the attempts of a job, oldest first. Raises NoSuchJob."""
-        return self.store.attempts(self.get(job).id)
+        return self._opened().attempts(self.get(job).id)
 
     def output(
         self, job: int | str, *, attempt: int | None = None, stream: int | None = None
@@ -205,6 +249,10 @@ class Queue:
         """
         from queuectl.process.output import pieces
 
+        if attempt is not None:
+            asked.whole("attempt", attempt, 1)
+        if stream is not None:
+            asked.whole("stream", stream, 1, 2)
         runs = [one.run for one in self.attempts(job)]
         run = runs[-1] if attempt is None and runs else attempt
         if run not in runs or run is None:
@@ -236,12 +284,14 @@ class Queue:
 
         Look at `state` to see how: waiting raises nothing but NoSuchJob, also for one removed.
         """
-        ids = [self.get(job).id for job in _several(jobs)]
+        ids = [self.get(job).id for job in asked.several("jobs", jobs)]
+        if timeout is not None:
+            asked.seconds("timeout", timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _QUICK
         version: object = self
         while True:
-            newest = self.store.version()
+            newest = self._opened().version()
             if newest != version:
                 version, pause = newest, _QUICK
                 found = [self.get(job_id) for job_id in ids]
@@ -257,6 +307,7 @@ class Queue:
 
     def cancel(self, jobs: Jobs, *, now: bool = False) -> None:
         """Cancel jobs; running ones are asked to end (`now`: killed). Raises NoSuchJob, Refused."""
+        asked.flag("now", now)
         self._change(jobs, lambda store, ids: store.cancel(ids, now=now))
 
     def retry(self, jobs: Jobs) -> None:
@@ -276,7 +327,8 @@ class Queue:
         self._change(jobs, lambda store, ids: store.hold(ids, held=False))
 
     def _change(self, jobs: Jobs, act: Callable[[Store, Sequence[int]], list[Changed]]) -> None:
-        ids = list(dict.fromkeys(self.get(job).id for job in _several(jobs)))
+        self._opened()
+        ids = list(dict.fromkeys(self.get(job).id for job in asked.several("jobs", jobs)))
         refused = [one for one in self._write(lambda store: act(store, ids)) if not one.done]
         if refused:
             raise Refused("; ".join(f"job {one.job_id}: {one.why}" for one in refused))
@@ -285,11 +337,12 @@ class Queue:
 
     def queues(self) -> list[QueueInfo]:
         """Return every queue, by name."""
-        return self.store.queues()
+        return self._opened().queues()
 
     def queue(self, name: str) -> QueueInfo:
         """Return a queue. Raises NoSuchQueue."""
-        queues = {one.name: one for one in self.store.queues()}
+        asked.text("queue", name)
+        queues = {one.name: one for one in self._opened().queues()}
         if name not in queues:
             raise NoSuchQueue(queue=name, hint=did_you_mean(name, queues))
         return queues[name]
@@ -299,8 +352,11 @@ class Queue:
 
         `pull`: its jobs are for programs that `claim` them, workers pass them over.
         """
-        if not name or any(char in " ,'\"/" for char in name) or not name.isprintable():
-            raise UsageError(f"queue: {name!r} is no name: no blank, comma, slash or quote")
+        self._opened()
+        asked.queue_name(name)
+        asked.flag("pull", pull)
+        if limit is not None:
+            asked.whole("limit", limit, 1)
         return self._write(lambda store: store.create_queue(name, limit=limit, pull=pull))
 
     # ---- working ------------------------------------------------------------------------------
@@ -312,49 +368,24 @@ class Queue:
         a time. The leases are renewed in the background for as long as this Queue is open. Raises
         NoSuchQueue, StoreUnavailable.
         """
-        return self._working().claims(queue, wait, want)
+        asked.whole("want", want, 1)
+        return self._working().claims(*_claiming(queue, wait), want)
 
     def claim_one(self, queue: str, *, wait: float | None = 0.0) -> ClaimedJob | None:
         """Claim one job, or None when there was none for `wait` seconds."""
-        found = self._working().claim(queue, wait, 1)
+        found = self._working().claim(*_claiming(queue, wait), 1)
         return found[0] if found else None
 
     def _working(self) -> Crew:
         with self._lock:
-            if self._closed:
-                raise Refused("this Queue is closed")
+            self._opened()
             if self._crew is None:
                 self._crew = Crew(self.store, self._write, self._lease)
             return self._crew
 
 
-def _several(jobs: Jobs) -> list[int | str]:
-    return [jobs] if isinstance(jobs, (int, str)) else list(jobs)
-
-
-def _policy(given: Mapping[str, object]) -> dict[str, str]:
-    """Return settings by name, in their canonical text. Raises UsageError."""
-    from queuectl.settings import canonical, find
-
-    policy = {}
-    for name, value in given.items():
-        setting = find(name)
-        if not setting.per_job:
-            raise UsageError(f"{name}: is no setting of a job")
-        text = ("on" if value else "off") if isinstance(value, bool) else str(value)
-        policy[setting.name] = canonical(setting, text)
-    return policy
-
-
-def _check(new: NewJob) -> None:
-    """Raise UsageError for what no program can be given."""
-    for word in (new.command, *(new.args or ())):
-        if not isinstance(word, str):
-            raise UsageError(f"a command is made of texts, not of {type(word).__name__}")
-        if "\0" in word:
-            raise UsageError("a command has no NUL characters")
-    if not new.command.strip():
-        raise UsageError("the command is empty")
+def _claiming(queue: str, wait: float | None) -> tuple[str, float | None]:
+    return asked.text("queue", queue), None if wait is None else asked.seconds("wait", wait)
 
 
 def _submitter() -> str:

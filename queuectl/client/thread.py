@@ -38,8 +38,11 @@ class FetchedJob:
         self.claimed = job
         self.id = job.id
         self.name = job.name
+        # the jobs of `queuectl batch` have both: there the message only names the file
         self.data: bytes = (
-            job.payload if job.message is None else job.message.encode("utf-8", "surrogateescape")
+            job.payload
+            if job.has_payload or job.message is None
+            else job.message.encode("utf-8", "surrogateescape")
         )
 
 
@@ -85,8 +88,10 @@ class ClientThread:
             try:
                 job = queue.claim_one(self._name, wait=max(0.0, left) if away is None else 0.0)
                 if job is not None:
-                    self._job = FetchedJob(job)
-                    return self._job
+                    self._job = _fetched(job)
+                    if self._job is not None:
+                        return self._job
+                    continue
                 if (deadline is not None and time.monotonic() >= deadline) or self._is_empty(queue):
                     return None
                 away = None
@@ -142,6 +147,15 @@ class ClientThread:
     def _is_empty(self, queue: Queue) -> bool:
         counts = queue.queue(self._name).counts
         return not any(counts.get(state) for state in ("pending", "processing", "failed"))
+
+
+def _fetched(job: ClaimedJob) -> FetchedJob | None:
+    """Return a job with its data; None when its file cannot be read: that is its failure."""
+    try:
+        return FetchedJob(job)
+    except Refused as error:
+        job.fail(str(error))
+        return None
 
 
 def _url_of(server: str) -> str | None:

@@ -12,6 +12,7 @@ import time
 import uuid
 
 from queuectl import __version__
+from queuectl.client import asked
 from queuectl.errors import ClaimOver, QueuectlError, Refused
 from queuectl.job import EXIT, Outcome
 from queuectl.store.base import HostInfo, Settlement, Start
@@ -19,7 +20,7 @@ from queuectl.store.results import Draft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import Any, Self, TypeVar
 
     from queuectl.job import Claim, State
@@ -52,7 +53,8 @@ class ClaimedJob:
         self._payload: bytes | None = claim.stdin
         #: how it ended: completed, failed, released or lost; None while it is held
         self.ended: str | None = None
-        #: whether somebody wants it to be cancelled: then `fail` it soon, and it is cancelled
+        #: whether somebody wants it to be cancelled: then `fail` it soon, and it is cancelled. Seen
+        #: when the lease is renewed, a third of it later at the most; `look` asks now
         self.cancel_requested = False
 
     def __repr__(self) -> str:
@@ -89,11 +91,27 @@ class ClaimedJob:
         return (self._claim.command, *(self._claim.args or ()))
 
     @property
+    def has_payload(self) -> bool:
+        """Whether it came with a standard input; that may be empty."""
+        return self._claim.stdin is not None or self._claim.stdin_path is not None
+
+    @property
     def payload(self) -> bytes:
         """Its standard input; what is large is fetched when it is first asked for."""
         if self._payload is None:
             self._payload = self._crew.payload(self._claim)
         return self._payload
+
+    def look(self) -> bool:
+        """Ask the store now whether somebody wants it to be cancelled; a read, no write.
+
+        Raises ClaimOver when somebody else has it by now, or it was settled or released.
+        """
+        if self.ended is not None:
+            raise ClaimOver(job=self.id)
+        if self._crew.asked_to_end(self._claim):
+            self.cancel_requested = True
+        return self.cancel_requested
 
     def complete(self, result: bytes = b"") -> None:
         """Settle it as completed; `result` is kept as its output. Durable on return.
@@ -105,11 +123,10 @@ class ClaimedJob:
     def fail(self, reason: str = "", *, exit_code: int = 1, result: bytes = b"") -> None:
         """Settle it as failed: it is retried or goes to the dead-letter queue, by its policy.
 
-        Raises ClaimOver, and ValueError for an exit code that is not 1 to 255.
+        Raises ClaimOver, and UsageError for an exit code that is not 1 to 255.
         """
-        if not 1 <= exit_code <= 255:
-            raise ValueError("exit_code is from 1 to 255")
-        line = " ".join(reason.split())[:1000] or None
+        asked.whole("exit_code", exit_code, 1, 255)
+        line = " ".join(asked.text("reason", reason).split())[:1000] or None
         self._settle(exit_code, result, line, "failed")
 
     def release(self) -> None:
@@ -263,6 +280,13 @@ class Crew:
         """Return the store's time, ms."""
         return self._store.now()
 
+    def asked_to_end(self, claim: Claim) -> bool:
+        """Whether somebody wants a claimed job to be cancelled. Raises ClaimOver."""
+        job = self._store.get(claim.job_id)
+        if job is None or job.token != claim.token:
+            raise ClaimOver(job=claim.job_id)
+        return job.cancel_requested
+
     def payload(self, claim: Claim) -> bytes:
         """Return a job's standard input. Raises StoreUnavailable, Refused."""
         path = claim.stdin_path
@@ -276,13 +300,12 @@ class Crew:
 
     def settle(self, claim: Claim, outcome: Outcome, result: bytes) -> State | None:
         """Settle a claim with a result; return the job's state then, None: the claim is over."""
-        if not isinstance(result, (bytes, bytearray, memoryview)):
-            raise TypeError(f"a result is bytes, not {type(result).__name__}")
+        content = asked.data("result", result)
         store = self._store
         draft = Draft(store, claim.job_id, claim.run)
         ships = store.lease is not None
         try:
-            draft.add(bytes(result))
+            draft.add(content)
             draft.finish()
             if ships:
                 self.call(lambda store: draft.ship(store, claim.job_id, claim.run, claim.token))
@@ -366,11 +389,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def pairs_of(env: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment with checked names and values. Raises ValueError."""
-    for name, value in env.items():
-        if not name.isidentifier() or not name.isascii() or "\0" in value:
-            raise ValueError(f"env: {name!r} is no variable")
-    return dict(env)

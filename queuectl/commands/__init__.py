@@ -48,11 +48,11 @@ _JOB = (
     Param("after_any", OPTION, "not before these jobs have ended, however", metavar="JOBS", completer="job-ids", repeat=True, commas=True),
     Param("after_failed", OPTION, "only if these jobs have died", metavar="JOBS", completer="job-ids", repeat=True, commas=True),
     Param("keep_waiting", FLAG, "wait on when what it waits for can never be; else it is cancelled"),
-    Param("unique", OPTION, "not while another job of this key is not finished; auto: of the same command", metavar="KEY", completer="keys"),
+    Param("unique", OPTION, "not while another job of this key is not finished; auto: of the same queue, command, words and shell, wherever it runs", metavar="KEY", completer="keys"),
     Param("slots", OPTION, "workers it takes while it runs", metavar="N"),
     Param("need", OPTION, "what it takes of a host's resources: gpu=1,mem=8G", metavar="AMOUNTS", completer="resources", repeat=True, commas=True),
     Param("delay", OPTION, "not before this long from now", type="duration", metavar="TIME"),
-    Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00", metavar="WHEN"),
+    Param("at", OPTION, "not before this time: 18:30, 2026-12-01T10:00; no more than a day past", metavar="WHEN"),
     Param("cwd", OPTION, "directory to run in", completer="directories", metavar="DIR"),
     Param("env", OPTION, "set a variable; NAME alone copies its value now", metavar="NAME[=VALUE]", repeat=True, short="-e"),
     Param("stdin", OPTION, "a file to feed it on standard input; -: what comes on this one", completer="files", metavar="FILE"),
@@ -71,7 +71,7 @@ _QUEUE = (
     Param("timeout", OPTION, "likewise: end an attempt that runs longer", metavar="TIME"),
     Param("halt_on", OPTION, "pause it when so many of its jobs have died", metavar="N"),
     Param("accept_messages", FLAG, "take messages for it from the network and from spool files"),
-    Param("pull", FLAG, "give its jobs only to who asks for this queue by name"),
+    Param("pull", FLAG, "give its jobs only to whoever asks for this queue by name"),
 )  # fmt: skip
 _QUEUE_NAME = Param("queue", POSITIONAL, "its name", metavar="NAME", completer="queues")
 
@@ -82,8 +82,8 @@ TABLE: tuple[Command, ...] = (
             *_JOB,
             Param("paused", FLAG, "hold it until `resume`"),
             Param("no_shell", FLAG, "run the program directly, its words as they are"),
-            Param("array", OPTION, "one job for each index, in $QUEUECTL_INDEX: 0-99, 1,3,7-9, 0-20:5; %10: at most 10 at once", metavar="INDICES"),
-            Param("dry_run", FLAG, "print each command and enqueue nothing"),
+            Param("array", OPTION, "one job for each index, which $QUEUECTL_INDEX says in a quoted command: 0-99, 1,3,7-9, 0-20:5; %10: at most 10 at once", metavar="INDICES"),
+            Param("dry_run", FLAG, "print each command, behind it index, name and what it waits for; enqueue nothing"),
             Param("from", OPTION, "enqueue every line of a file; - is standard input", completer="files", metavar="FILE"),
             Param("keep_going", FLAG, "with many lines: skip bad ones"),
             Param("quiet", FLAG, "print only the id"),
@@ -110,7 +110,7 @@ TABLE: tuple[Command, ...] = (
             'enqueue {"command": "echo", "args": ["a b"], "max_retries": 1}',
             "enqueue --at 18:30 -- ./nightly --full",
             "enqueue convert {} {.}.png ::: *.jpg",
-            "enqueue --array 0-99%10 -- ./sim $QUEUECTL_INDEX",
+            "enqueue --array 0-99%10 './sim $QUEUECTL_INDEX'",
             "enqueue --after 3-5 --need gpu=1 ./train",
         ),
     ),
@@ -145,7 +145,7 @@ TABLE: tuple[Command, ...] = (
     ),
     Command(
         ("stats",), "what queues have done in the last hour and day, how long jobs waited and ran", "queuectl.commands.stats:stats",
-        (_QUEUES._replace(help="only this queue"),), topic=_LOOK,
+        (_QUEUES._replace(help="only these queues"),), topic=_LOOK,
         description="WAITED and RAN are of the last attempts: half of them took no longer, and 95 of 100 no longer than the column beside it says.",
         examples=("stats", "stats --queue gpu"),
     ),
@@ -184,7 +184,7 @@ TABLE: tuple[Command, ...] = (
             Param("tail", OPTION, "only the last N lines", type="size", metavar="N"),
             Param("follow", FLAG, "go on while it writes, until the job has ended", short="-f"),
             Param("timestamps", FLAG, "in front of each line when it came"),
-            Param("which", POSITIONAL, "the job; the last one by default", metavar="JOB", completer="job-ids", nargs="?"),
+            Param("which", POSITIONAL, "the job; the last one by default", type="one-job", metavar="JOB", completer="job-ids", nargs="?"),
         ),
         aliases=("log", "logs"), topic=_LOOK, examples=("output 3", "output last --tail 20", "output 3 --attempt 1"),
     ),
@@ -215,7 +215,8 @@ TABLE: tuple[Command, ...] = (
     Command(
         ("edit",), "change jobs that are not running", "queuectl.commands.steering:edit",
         (
-            Param("command", OPTION, "the new command line", metavar="LINE"), *_JOB,
+            Param("command", OPTION, "the new command line", metavar="LINE"),
+            *(param._replace(type="duration-or-none") if param.name == "delay" else param for param in _JOB),
             Param("no_merge", FLAG, "stdout and stderr apart"),
             Param("no_interactive", FLAG, "no standard input kept open"),
             Param("no_leave_children", FLAG, "end what it leaves running"),
@@ -242,17 +243,21 @@ TABLE: tuple[Command, ...] = (
     Command(
         ("signal",), "send a signal to running jobs", "queuectl.commands.steering:send_signal",
         (*_FILTERS, Param("signal", POSITIONAL, "TERM, SIGUSR1, 15 …", metavar="NAME", completer="signals"), _WHICH),
-        topic=_END, description="Only delivers it: a job that ends of it has failed like any other.",
+        topic=_END, description=(
+            "It goes to the job's whole process group: its shell and all that it has started there. It is only delivered:"
+            " a job that ends of it has failed like any other."
+        ),
         examples=("signal USR1 3",),
     ),
     Command(
         ("send",), "write a line to the standard input of a running job", "queuectl.commands.steering:send",
         (
             Param("raw", FLAG, "just the text, without a newline at the end"),
+            Param("eof", FLAG, "end its input behind that; without a text: only that"),
             Param("job", POSITIONAL, "the job", metavar="JOB", completer="job-ids"),
             Param("text", POSITIONAL, "what to write", metavar="TEXT", nargs="*"),
         ),
-        topic=_END, description="For jobs enqueued with --interactive.", examples=("send 3 yes",),
+        topic=_END, description="For jobs enqueued with --interactive.", examples=("send 3 yes", "send 3 --eof"),
     ),
     Command(
         ("cancel",), "end jobs for good; they stay listed", "queuectl.commands.acting:cancel",
@@ -294,7 +299,7 @@ TABLE: tuple[Command, ...] = (
         topic=_GROUPS, local=True,
         description=(
             "On the command line it stays in the foreground: Ctrl-C finishes what runs, a second one stops it.\n"
-            "Resources are the host's: what is given again adds up. A small number without a unit is items: a job that"
+            "Resources are the host's, not each worker's: what another `worker start` gives here is added. A small number without a unit is items: a job that"
             " needs gpu=1 finds its item in QUEUECTL_GPU, and in CUDA_VISIBLE_DEVICES unless it brings its own."
         ),
         examples=("worker start 3", "worker start 2 --queue gpu,default", "worker start 4 --resource gpu=2 --resource mem=24G"),
@@ -445,7 +450,7 @@ TABLE: tuple[Command, ...] = (
         ("serve",), "run workers and take jobs by socket, network and spool files", "queuectl.serving:serve",
         (
             Param("workers", OPTION, "how many jobs at once; 1 by default", type="size", metavar="N"),
-            Param("queue", OPTION, "take only from this queue", completer="queues", repeat=True, short="-q"),
+            Param("queue", OPTION, "take only from these queues", completer="queues", repeat=True, short="-q", commas=True),
             Param("resource", OPTION, "what this host has, such as gpu=2", metavar="NAME=AMOUNT", repeat=True),
             Param("socket", OPTION, "where its Unix socket is", metavar="PATH", completer="files"),
             Param("messages", OPTION, "take lines of QUEUE MESSAGE by TCP", metavar="HOST:PORT"),
@@ -469,7 +474,7 @@ TABLE: tuple[Command, ...] = (
         examples=("serve --workers 4", "serve --messages 127.0.0.1:1234 --spool /var/spool/isqueue", "serve --workers 2 --install-unit"),
     ),
     Command(
-        ("batch",), "run a command for each file, and keep what it writes beside the file", "queuectl.commands.batch:batch",
+        ("batch",), "on the command line: run a command for each file, and keep what it writes beside the file", "queuectl.commands.batch:batch",
         (
             Param("jobs", OPTION, "how many at once; one for each processor by default", type="count", metavar="N", short="-j"),
             Param("suffix", OPTION, "what the results' names end with; .result by default", metavar="TEXT"),
@@ -521,6 +526,16 @@ TABLE: tuple[Command, ...] = (
         ("help",), "explain commands", "queuectl.commands.help:show",
         (Param("command", POSITIONAL, "the command", metavar="COMMAND", completer="commands", nargs="*"),), topic=_KEEP,
         examples=("help", "help worker start"),
+    ),
+    Command(
+        ("completion",), "print what makes bash, zsh or fish complete queuectl's command lines", "queuectl.shell.completion:completion",
+        (
+            Param("at", OPTION, "what that asks: print what can stand at the end of this line", metavar="LINE"),
+            Param("shell", POSITIONAL, "bash, zsh or fish", choices=("bash", "zsh", "fish"), metavar="SHELL", nargs="?"),
+        ),
+        topic=_KEEP, local=True,
+        description='Put eval "$(queuectl completion bash)" into ~/.bashrc, the same with zsh into ~/.zshrc behind compinit, and `queuectl completion fish | source` into config.fish.',
+        examples=("completion bash",),
     ),
     Command(("version",), "show the version", "queuectl.commands.help:version", topic=_KEEP),
     Command(

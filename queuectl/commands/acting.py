@@ -69,7 +69,7 @@ def pause(ctx: Context, args: Args) -> Result:
 def resume(ctx: Context, args: Args) -> Result:
     """Run `resume`."""
     live: tuple[State, ...] = (PENDING, FAILED, PROCESSING)
-    verb = Verb("resume", "going on", lambda store, ids: store.hold(ids, held=False), live, live)
+    verb = Verb("resume", "resumed", lambda store, ids: store.hold(ids, held=False), live, live)
     return act(ctx, args, verb)
 
 
@@ -102,8 +102,8 @@ def act(ctx: Context, args: Args, verb: Verb, chosen: Selection | None = None) -
     changes = _changes(ctx, verb, chosen, written)
     answer = _gather(verb, changes, frozenset(written), in_full=args.json)
     if not answer.blocks and not answer.notes:
-        where = picking.where_they_are(ctx.store, _states(verb, chosen))
-        return answer._replace(notes=(f"{where}: nothing to {verb.name}",))
+        none = picking.none_of(ctx.store, chosen, _states(verb, chosen))
+        return answer._replace(notes=(f"nothing to {verb.name}: {none}",))
     return answer
 
 
@@ -172,7 +172,7 @@ def _gather(
             if done <= _NAMED:
                 lines.append(f"job {change.job_id} {_done(verb, change)}")
         elif change.job_id in written:
-            refused.append(f"job {change.job_id} {_sentence(change.why)}")
+            refused.append(_refusal(change))
     if done > _NAMED:
         lines = [f"{plural(done, 'job')} {verb.done}"]
     blocks = (Text("\n".join(lines)),) if lines else ()
@@ -188,5 +188,8 @@ def _done(verb: Verb, change: Changed) -> str:
     return verb.done
 
 
-def _sentence(why: str) -> str:
-    return f"is {why}" if why.startswith("already") else why
+def _refusal(change: Changed) -> str:
+    if change.why == "does not exist":
+        # removed since it was looked up: told as one that never was
+        return f"no job {change.job_id}"
+    return f"job {change.job_id} {f'is {change.why}' if change.why.startswith('already') else change.why}"

@@ -5,7 +5,7 @@ The jobs of an array are alike but for a number, which each finds in QUEUECTL_IN
 
 from __future__ import annotations
 
-from queuectl.commands.jobs import no_workers, one_job, understood
+from queuectl.commands.jobs import no_workers, one_job, remarks_about, with_remarks
 from queuectl.commands.result import Result, Text, plural
 from queuectl.errors import BadValue, NotFound, UsageError
 from queuectl.grammar.selection import parse_range
@@ -28,7 +28,10 @@ _LARGEST = 2**31 - 1
 _ROWS = 50
 _EXPECTED = "indices such as 0-99, 1,3,7-9, 0-20:5 or 0-99%10 (at most 10 at once)"
 _ARRAY = NewJob._fields.index("array")
+_ARGS = NewJob._fields.index("args")
 _UNIQUE = NewJob._fields.index("unique")
+_VARIABLE = "QUEUECTL_INDEX"
+_PLACE = f"${_VARIABLE}"
 
 
 class Indices(Record):
@@ -78,13 +81,14 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
     new = one_job(ctx, args)
     if new.name is not None:
         raise UsageError("enqueue: a name is for one job; an array has the id of its first job")
+    filled = _is_filled(args, new)
+    jobs = list(_jobs(new, indices, filled=filled))
     if args.dry_run:
         from queuectl.commands.tally import dry_run
 
-        return dry_run(ctx, (new,) * len(indices.numbers))
+        return dry_run(ctx, jobs, tuple(_remarks(ctx, args, jobs[0], filled=filled)))
     from queuectl.commands.tally import Tally
 
-    jobs = list(_jobs(new, indices))
     tally = Tally()
     tally.added(ctx.write(lambda store: store.add(jobs)))
     if tally.ranges:
@@ -96,28 +100,64 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
     if array is None:
         return Result(data, (Text("nothing enqueued"),), tally.remarks)
     most = f", at most {indices.limit} at once" if indices.limit else ""
-    text = f"array {array}: {tally.in_words}{most}: {understood(ctx, new, _waits(ctx, new, array))}"
-    notes = [*tally.remarks, *_remarks(ctx, new), *no_workers(ctx, new.queue)]
+    # a reader need not be told that the place is meant
+    command = new.words.replace(f"'{_PLACE}'", _PLACE) if filled else new.words
+    understood = with_remarks(ctx, command, new, _waits(ctx, new, array))
+    text = f"array {array}: {tally.in_words}{most}: {understood}"
+    notes = [
+        *tally.remarks,
+        *_remarks(ctx, args, jobs[0], filled=filled),
+        *no_workers(ctx, new.queue),
+    ]
     return Result(data, (Text(text),), notes)
 
 
-def _jobs(new: NewJob, indices: Indices) -> Iterator[NewJob]:
+def _is_filled(args: Args, new: NewJob) -> bool:
+    """Whether the words of an argv get the index where they say $QUEUECTL_INDEX: no shell will."""
+    words = args.job.words
+    return (
+        words is not None and len(words) > 1 and not args.no_shell
+        and any(_VARIABLE in word for word in new.args or ())
+    )  # fmt: skip
+
+
+def _jobs(new: NewJob, indices: Indices, *, filled: bool) -> Iterator[NewJob]:
     fields: list[object] = list(new)
     key = new.unique
     for index in indices.numbers:
         fields[_ARRAY] = Array("array", index, indices.limit)
+        if filled:
+            fields[_ARGS] = tuple(with_index(word, index) for word in new.args or ())
         if key is not None:
             # the second array of the same key finds all its jobs there
             fields[_UNIQUE] = f"{key}[{index}]"
         yield NewJob._make(fields)
 
 
-def _remarks(ctx: Context, new: NewJob) -> Iterator[str]:
-    from queuectl.commands.hints import remarks
+def with_index(word: str, index: int) -> str:
+    """Return a word with an index in place of $QUEUECTL_INDEX and ${QUEUECTL_INDEX}."""
+    head, dollar, rest = word.partition("$")
+    if not dollar:
+        return word
+    place = next((place for place in (_VARIABLE, f"{{{_VARIABLE}}}") if rest.startswith(place)), "")
+    after = rest[len(place) :]
+    longer = place == _VARIABLE and (after[:1] == "_" or after[:1].isalnum())
+    if not place or longer or head.endswith("\\"):
+        return f"{head}${with_index(rest, index)}"
+    return f"{head}{index}{with_index(after, index)}"
 
-    yield from remarks(new, ctx.environ, ctx.memo)
-    if not new.in_shell and any("$QUEUECTL" in word for word in new.args or ()):
-        yield "no shell runs it, so $QUEUECTL_INDEX stays as it is: put the command in one word"
+
+def _remarks(ctx: Context, args: Args, new: NewJob, *, filled: bool) -> Iterator[str]:
+    yield from remarks_about(ctx, args, new)
+    if filled:
+        return
+    if not new.in_shell and any(_PLACE in word for word in new.args or ()):
+        yield f"no shell runs it, so {_PLACE} stays as it is: put the command in one word"
+    elif args.job.words is not None and _VARIABLE not in new.words:
+        yield (
+            f"the command does not say {_PLACE}: where your shell took it, quote the whole command,"
+            f" './sim {_PLACE}'"
+        )
 
 
 def _waits(ctx: Context, new: NewJob, job_id: int) -> str:

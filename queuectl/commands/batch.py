@@ -1,7 +1,7 @@
 """`batch COMMAND ::: FILES`: each file is a job's standard input, its output becomes a file beside it.
 
-The jobs are in the queue `batch`, from which only a `batch` takes. What one leaves behind that is
-killed, the next one finishes, results included.
+`{}` in COMMAND is the file's path. The jobs are in the queue `batch`, from which only a `batch`
+takes. What one leaves behind that is killed, the next one finishes, results included.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import queue
 import signal
 import time
 
-from queuectl.commands.context import ONE_SHOT
+from queuectl.commands.context import ONE_SHOT, is_dumb
 from queuectl.commands.drafts import Maker
+from queuectl.commands.progress import meter
 from queuectl.commands.result import Result, Stream, Text, plural
 from queuectl.commands.resultfiles import (
+    is_draft,
     key_of,
     path_of,
     remove_drafts,
@@ -22,9 +24,10 @@ from queuectl.commands.resultfiles import (
     write_result,
 )
 from queuectl.errors import EXIT_INTERRUPTED, EXIT_WAIT_FAILED, QueuectlError, UsageError
-from queuectl.job import COMPLETED, FINAL, STATES
+from queuectl.job import CANCELLED, COMPLETED, FINAL, STATES
 from queuectl.record import Record
 from queuectl.store.base import Filter
+from queuectl.timespec import describe_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from queuectl.host.worker import WorkerHost
     from queuectl.job import Job, NewJob
     from queuectl.store.base import Settled, Settlement, Store
+
+    #: makes the job of a file, by its number from 1 and its path
+    Make = Callable[[int, str], NewJob]
 
 QUEUE = "batch"
 SUFFIX = ".result"
@@ -58,16 +64,16 @@ def batch(ctx: Context, args: Args) -> Result:
     suffix: str = SUFFIX if args.suffix is None else args.suffix
     if not suffix or "/" in suffix or "\0" in suffix:
         raise UsageError(f"batch: --suffix {suffix!r}: results would not stand beside their files")
-    like, names = _asked(ctx, args)
+    make, names = _asked(ctx, args)
     tally = _Tally(args.force)
     files = list(tally.chosen(ctx, names, suffix))
-    run = _Run(ctx, tally, like, files, args.jobs or os.cpu_count() or 1)
-    with_bar = ctx.screen.terminal and not args.json
+    run = _Run(ctx, tally, make, files, args.jobs or os.cpu_count() or 1)
+    with_bar = ctx.screen.terminal and not args.json and not is_dumb(ctx.environ)
     return Result(blocks=(Stream(run.shown(with_bar=with_bar), live=True),), then=run.finish)
 
 
-def _asked(ctx: Context, args: Args) -> tuple[NewJob, Sequence[str]]:
-    """Return a job like each of them, and the files. Raises UsageError."""
+def _asked(ctx: Context, args: Args) -> tuple[Make, Sequence[str]]:
+    """Return what makes the job of a file, and the files. Raises UsageError."""
     from queuectl.commands import GRAMMAR
     from queuectl.commands.parallel import pattern_of, values_of
 
@@ -87,9 +93,31 @@ def _asked(ctx: Context, args: Args) -> tuple[NewJob, Sequence[str]]:
     words = (command.strip(),) if isinstance(command, str) else command
     if not words or not words[0]:
         raise UsageError("batch: run what? for example: batch 'wc -l' ::: *.txt")
-    like = maker.from_line(words[0], verbatim=True) if len(words) == 1 else maker.from_words(words)
     names = [name for values, _ in values_of(ctx, pattern.sources[0]) for name in values]
-    return like._replace(queue=QUEUE), names
+    return _maker(maker, words), names
+
+
+def _maker(maker: Maker, words: Sequence[str]) -> Make:
+    """Return what makes the job of a file: it stands for `{}`, as with `enqueue`. Raises UsageError."""
+    from queuectl.patterns import Line, Words
+
+    if len(words) == 1:
+        text, line = words[0], Line(words[0], 1)
+        like = maker.from_line(text, verbatim=True)._replace(queue=QUEUE)
+        if line.fill(1, ("x",)) != f"{text} x":
+            return lambda number, path: like._replace(command=line.fill(number, (path,)))
+    else:
+        several = Words(words, 1)
+        like = maker.from_words(words)._replace(queue=QUEUE)
+        if several.fill(1, ("x",)) != (*words, "x"):
+
+            def make(number: int, path: str) -> NewJob:
+                command, *args = several.fill(number, (path,))
+                return like._replace(command=command, args=tuple(args) or None)
+
+            return make
+    # it is not named: only its standard input
+    return lambda number, path: like  # noqa: ARG005
 
 
 class _Tally:
@@ -103,14 +131,17 @@ class _Tally:
         self.before = 0
         #: name and why it has no result
         self.failed: list[tuple[str, str]] = []
+        #: names of those whose jobs somebody cancelled, also by interrupting this
+        self.cancelled: list[str] = []
 
     def chosen(self, ctx: Context, names: Sequence[str], suffix: str) -> Iterator[_File]:
         """Yield the files that want a result; each once."""
         seen = set()
         paths = [os.path.join(ctx.cwd, name) for name in names]
         for name, path in zip(names, paths, strict=True):
-            if path in seen or (path.endswith(suffix) and os.path.exists(path[: -len(suffix)])):
-                # a result of an earlier time is no file to work on
+            old = path.endswith(suffix) and os.path.exists(path[: -len(suffix)])
+            if path in seen or old or is_draft(path):
+                # a result of an earlier time is no file to work on, nor is half a one
                 continue
             seen.add(path)
             self.total += 1
@@ -141,12 +172,14 @@ class _Run:
     """The jobs of one batch, from their beginning to their end. The main thread's."""
 
     def __init__(
-        self, ctx: Context, tally: _Tally, like: NewJob, files: Sequence[_File], workers: int
+        self, ctx: Context, tally: _Tally, make: Make, files: Sequence[_File], workers: int
     ) -> None:
         self._ctx = ctx
         self._tally = tally
-        self._like = like
+        self._make = make
         self._files = files
+        #: of these, how many have come to no end
+        self._left = len(files)
         self._workers = workers
         #: jobs that are to come to an end, with what they are for
         self._open: dict[int, _File] = {}
@@ -161,8 +194,6 @@ class _Run:
 
     def shown(self, *, with_bar: bool) -> Iterator[tuple[int, bytes]]:
         """Yield a line for each file that could not be done, and below them how far it has come."""
-        from queuectl.commands.waiting import bar_of
-
         began, before = time.monotonic(), ""
         for line in self._lines:
             if line:
@@ -171,12 +202,21 @@ class _Run:
                 yield 2, (b"\r\x1b[K" if before else b"") + f"{text}\n".encode()
                 before = ""
             if with_bar:
-                bar = bar_of(len(self._files), len(self._open), time.monotonic() - began)
+                bar = self._bar(time.monotonic() - began)
                 if bar != before:
                     before = bar
                     yield 2, f"\r\x1b[K{bar}".encode()
         if with_bar:
             yield 2, b"\r\x1b[K"
+
+    def _bar(self, seconds: float) -> str:
+        """Return `[######----] 12 of 20, about 1m left`; only files with a result are done."""
+        done, total = self._tally.done, len(self._files)
+        text = f"{meter(done, total)} {done} of {total}"
+        if not done or not self._left or seconds <= 1 or self._signals:
+            return text
+        left = round(1000 * seconds * self._left / (total - self._left))
+        return f"{text}, about {describe_duration(left)} left"
 
     def finish(self) -> Result:
         """Return how it ended, going to its end first if nobody read the lines."""
@@ -189,13 +229,18 @@ class _Run:
             parts.append(f"{tally.before} of them before")
         if tally.failed:
             parts.append(f"{len(tally.failed)} failed")
+        if tally.cancelled:
+            again = ": run it again to go on" if self._signals else ""
+            parts.append(f"{len(tally.cancelled)} cancelled{again}")
         if left:
             parts.append(f"{left} not begun: run it again to go on")
         data = {
             "files": tally.total, "done": tally.done, "done_before": tally.before, "left": left,
             "failed": [{"file": name, "reason": why} for name, why in tally.failed],
+            "cancelled": tally.cancelled,
         }  # fmt: skip
-        code = EXIT_INTERRUPTED if self._signals else EXIT_WAIT_FAILED if tally.failed else 0
+        amiss = tally.failed or tally.cancelled
+        code = EXIT_INTERRUPTED if self._signals else EXIT_WAIT_FAILED if amiss else 0
         return Result(data, (Text("; ".join(parts)),), exit_code=code)
 
     # ---- the work -----------------------------------------------------------------------------
@@ -250,10 +295,10 @@ class _Run:
                 return
             some = self._files[first : first + _GROUP]
             jobs = [
-                self._like._replace(
+                self._make(number, file.path)._replace(
                     stdin_path=file.path, message=file.path, unique=key_of(file.result)
                 )
-                for file in some
+                for number, file in enumerate(some, first + 1)
             ]
             ids = self._ctx.write(_adding(jobs))
             self._open.update((int(job_id), file) for job_id, file in zip(ids, some, strict=True))
@@ -293,10 +338,12 @@ class _Run:
         if job is not None and not job.is_final:
             # run again by somebody
             return ""
-        self._open.pop(job_id, None)
+        self._left -= self._open.pop(job_id, None) is not None
         path = file.result if file is not None else path_of(None if job is None else job.unique)
         if job is None or path is None:
             return self._failed(file, "removed") if file is not None else ""
+        if job.state == CANCELLED:
+            return self._cancelled(file, job_id)
         if job.state != COMPLETED:
             return self._failed(file, f"job {job_id} {job.state}: {job.reason or job.state}")
         try:
@@ -316,6 +363,15 @@ class _Run:
         name = os.path.relpath(file.path, self._ctx.cwd)
         self._tally.failed.append((name, why))
         return f"{name}: {why}" if len(self._tally.failed) <= _SHOWN else ""
+
+    def _cancelled(self, file: _File | None, job_id: int) -> str:
+        if file is None:
+            return ""
+        name = os.path.relpath(file.path, self._ctx.cwd)
+        self._tally.cancelled.append(name)
+        # whoever interrupts this knows
+        told = self._signals or len(self._tally.cancelled) > _SHOWN
+        return "" if told else f"{name}: job {job_id} was cancelled"
 
     def _interrupted(self, host: WorkerHost) -> Iterator[str]:
         """Take back what has not begun; finish what runs, or at a second signal end it."""

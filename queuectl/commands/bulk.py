@@ -299,8 +299,9 @@ def _answer(ctx: Context, args: Args, tally: Tally) -> Result:
         ctx.last_id = tally.ranges[-1][1]
     data = {**tally.data, "problems": tally.problems, "bad_lines": tally.bad}
     notes = [*tally.problems, *tally.remarks]
-    if tally.bad > len(tally.problems):
-        notes.append(f"{tally.bad - len(tally.problems)} more lines are bad")
+    more = tally.bad - len(tally.problems)
+    if more:
+        notes.append(f"{plural(more, 'more line')} {'is' if more == 1 else 'are'} bad")
     exit_code = tally.first_error or 0
     if args.quiet:
         return tally.quiet()._replace(data=data, notes=notes, exit_code=exit_code)

@@ -28,6 +28,11 @@ class Screen(Record):
     height: int = 24
 
 
+def is_dumb(environ: Mapping[str, str]) -> bool:
+    """Whether a terminal cannot move its cursor: nothing on it can be drawn again."""
+    return environ.get("TERM", "").lower() in ("", "dumb", "unknown")
+
+
 class Context:
     """One session: a one-shot command, a script, or a shell. Belongs to one thread."""
 
@@ -142,6 +147,15 @@ class Context:
     def interactive(self) -> bool:
         """Whether a person types line after line."""
         return self.mode == SHELL
+
+    def setting(self, name: str) -> str:
+        """Return what a setting is for jobs enqueued from here, as text: queues are not asked."""
+        from queuectl.settings import BY_NAME
+
+        for values in (self.store.settings(), self.store.local_settings):
+            if name in values:
+                return values[name]
+        return BY_NAME[name].default
 
     def last_job(self) -> int | None:
         """Return the newest job of this session, else of this user on this machine."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import os
-
 from queuectl.commands.drafts import AUTO
-from queuectl.errors import BadValue, NotFound, UsageError
+from queuectl.demands import WHEN, check_after, check_key, key_of
+from queuectl.errors import NotFound, UsageError
 from queuectl.grammar.selection import LAST, parse_words
 from queuectl.job import SLOTS, WHEN_COMPLETED, WHEN_ENDED, WHEN_FAILED, After
 from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.grammar.table import Args
-    from queuectl.job import NewJob
     from queuectl.store.base import Store
 
-_LONGEST_KEY = 200
-#: by flag: what it waits for
-WHEN = (("after", WHEN_COMPLETED), ("after_any", WHEN_ENDED), ("after_failed", WHEN_FAILED))
+#: those of queuectl.demands are for commands too
+__all__ = [
+    "WHEN",
+    "check_after",
+    "check_key",
+    "demands",
+    "jobs_before",
+    "key_of",
+    "needs_of",
+    "waits_for",
+]
 _MET = {
     WHEN_COMPLETED: ("has completed", "have completed"),
     WHEN_ENDED: ("has ended", "have ended"),
@@ -65,32 +71,6 @@ def needs_of(slots: str | None, texts: Sequence[str]) -> Mapping[str, int] | Non
     if slots is not None:
         needs[SLOTS] = parse_slots(slots)
     return needs
-
-
-def check_key(key: str) -> str:
-    """Return a unique key. Raises BadValue for what cannot be one."""
-    if not key.strip() or len(key) > _LONGEST_KEY or not key.isprintable():
-        expected = f"a key: at most {_LONGEST_KEY} printable characters, or `auto`"
-        raise BadValue(what="--unique", value=key, expected=expected)
-    return key
-
-
-def key_of(new: NewJob) -> str:
-    """Return the key that `auto` means: queue, command, args and shell, hashed."""
-    import hashlib
-
-    shell = new.policy.get("shell", "") if new.in_shell else "-"
-    parts = (new.queue, shell, new.command, *(new.args or ()))
-    data = b"\0".join(os.fsencode(part) for part in parts)
-    return "auto:" + hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def check_after(after: Iterable[After]) -> None:
-    """Raise UsageError for a job that is to complete and to die."""
-    ends: dict[int | str, str] = {}
-    for on, when in after:
-        if when != WHEN_ENDED and ends.setdefault(on, when) != when:
-            raise UsageError(f"it cannot wait for job {on} both to complete and to die")
 
 
 def jobs_before(ctx: Context, flag: str, words: Sequence[str], when: str) -> Iterator[After]:

@@ -57,7 +57,10 @@ def start_detached(
 
 
 def start_background(words: Sequence[str], environ: dict[str, str]) -> dict[str, str]:
-    """Run it; return what it says of itself just before it lets go of its standard output."""
+    """Run a host; return what it says of itself just before it lets go of its standard output.
+
+    Raises Refused with what it said when it could not be started.
+    """
     root = os.path.dirname(os.path.dirname(os.path.abspath(queuectl.__file__)))
     if os.path.basename(root) not in ("site-packages", "dist-packages"):
         # it starts in the root directory, where a path that is relative here means another
@@ -72,12 +75,12 @@ def start_background(words: Sequence[str], environ: dict[str, str]) -> dict[str,
             said = process.stdout.read() if process.stdout else ""
             process.returncode = 0
     except OSError as error:
-        raise Refused(f"worker start --detach: {error.strerror}") from None
+        raise Refused(f"no process in the background: {error.strerror}") from None
     try:
         facts: dict[str, str] = json.loads(said)
         return {"host": facts["host"], "pid": facts["pid"], **facts}
     except (ValueError, KeyError):
-        raise Refused(f"the workers could not be started: {_reason(said)}") from None
+        raise Refused(f"the host could not be started: {_reason(said)}") from None
 
 
 def _reason(said: str) -> str:

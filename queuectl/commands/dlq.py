@@ -24,9 +24,10 @@ _EDITED = 20
 
 def list_dead(ctx: Context, args: Args) -> Result:
     """Run `dlq list`."""
-    jobs = picking.jobs_of(ctx, _dead(ctx, args))
+    chosen = _dead(ctx, args)
+    jobs = picking.jobs_of(ctx, chosen)
     columns, cells = views.DEAD_COLUMNS, views.dead_cells
-    return looking.listing(ctx, jobs, (DEAD,), columns=columns, cells=cells)
+    return looking.listing(ctx, jobs, chosen, columns=columns, cells=cells)
 
 
 def retry(ctx: Context, args: Args) -> Result:

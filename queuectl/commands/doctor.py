@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
-from queuectl.commands.result import Column, Result, Table, plural
+from queuectl.commands.result import Column, Result, Table, plural, short_id
 from queuectl.errors import EXIT_FAILED, EXIT_OK
+from queuectl.job import FAILED, PENDING, PROCESSING
+from queuectl.process.plan import ERROR_FILE_VARIABLE
+from queuectl.process.proctree import ON_LINUX
 from queuectl.store.base import Check, Filter
+from queuectl.timespec import describe_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +24,11 @@ if TYPE_CHECKING:
 
 #: orphans named one by one
 _NAMED = 5
+#: ms by which something may be dated in the future before it is worth a word
+_APART = 2000
+#: seconds after which a process of an attempt that has just ended is gone
+_MOMENT = 0.3
+_YES = ("yes", "true", "1", "on")
 
 
 def doctor(ctx: Context, args: Args) -> Result:  # noqa: ARG001
@@ -49,11 +59,63 @@ def _versions() -> Check:
 def _checks(ctx: Context) -> Iterator[Check]:
     store = ctx.store
     yield Check("store", ok=True, text=store.name)
-    yield from store.checks()
+    checks = store.checks()
+    yield from checks
+    if all(check.topic != "clock" for check in checks):
+        yield _clock(store)
     hosts = store.hosts()
     yield from _hosts(store, hosts)
+    if store.lease is None:
+        yield _listeners(store, hosts)
     yield from _work(store, hosts)
-    yield _orphans(store)
+    yield _orphans(store, hosts)
+
+
+def _clock(store: Store) -> Check:
+    """Look whether anything is dated in the future: then this machine's clock has gone back.
+
+    What is due at a time, retries and schedules among them, comes too late by as much.
+    """
+    now = store.now()
+    newest = store.newest_id()
+    job = None if newest is None else store.get(newest)
+    dated = {f"host {short_id(host.id)} was seen": host.seen_at for host in store.hosts()}
+    if job is not None:
+        dated[f"job {job.id} was enqueued"] = job.created_at
+    dated.update((f"job {job.id} ended", job.finished_at or 0) for job in store.finished(1))
+    for what, at in dated.items():
+        if at - now > _APART:
+            text = f"{what} {describe_duration(at - now)} in the future: this machine's clock was set back, or was wrong"
+            return Check("clock", ok=False, text=text)
+    return Check("clock", ok=True, text="nothing is dated in the future")
+
+
+def _listeners(store: Store, hosts: list[HostInfo]) -> Check:
+    """Look whether each host of this machine reads the pipe that tells it of new work."""
+    from queuectl.paths import host_path, hosts_directory, wake_path
+
+    directory = hosts_directory(store.local_directory)
+    here = [host for host in hosts if os.path.exists(host_path(directory, host.id))]
+    deaf = [host for host in here if not _is_read(wake_path(directory, host.id))]
+    if deaf:
+        who = ", ".join(f"pid {host.pid}" for host in deaf[:_NAMED])
+        text = (
+            f"nobody reads the wake-up pipe of {who}: new work is noticed late there, if it lives"
+        )
+        return Check("listeners", ok=False, text=text)
+    text = (
+        f"{plural(len(here), 'host')} of this machine {'listens' if len(here) == 1 else 'listen'}"
+    )
+    return Check("listeners", ok=True, text=text if here else "none: no host runs on this machine")
+
+
+def _is_read(pipe: str) -> bool:
+    """Whether a named pipe is there and has a reader."""
+    try:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _hosts(store: Store, hosts: list[HostInfo]) -> Iterator[Check]:
@@ -119,13 +181,14 @@ def _life_here(store: Store, host: HostInfo) -> tuple[bool, str] | None:
 def _work(store: Store, hosts: list[HostInfo]) -> Iterator[Check]:
     """Look for work that nobody will do."""
     counts = store.counts()
-    waiting = counts["pending"] + counts["failed"]
+    paused = store.count(Filter(states=(PENDING, FAILED), paused=True))
+    waiting = counts["pending"] + counts["failed"] - paused
     workers = sum(host.workers for host in hosts)
     if waiting and not workers:
         yield Check(
             "work",
             ok=False,
-            text=f"{plural(waiting, 'job')} {'waits' if waiting == 1 else 'wait'} and there are no workers: worker start 1",
+            text=f"{plural(waiting, 'job')} {'waits' if waiting == 1 else 'wait'} and there are no workers: start one with `worker start`",
         )
     if counts["dead"]:
         yield Check(
@@ -143,21 +206,71 @@ def _work(store: Store, hosts: list[HostInfo]) -> Iterator[Check]:
             break
 
 
-def _orphans(store: Store) -> Check:
-    """Look for processes of attempts that are over."""
+def _orphans(store: Store, hosts: list[HostInfo]) -> Check:
+    """Look for processes of attempts of this store that are over; those of others are not ours."""
     from queuectl.process.proctree import snapshot, token_of
 
-    running = {job.token for job in store.jobs(Filter(states=("processing",)))}
-    found = []
-    for process in snapshot().values():
-        token = None if process.zombie else token_of(process.pid)
-        if token is not None and token not in running:
-            found.append(process.pid)
-    if not found:
-        return Check("processes", ok=True, text="nothing is left of attempts that are over")
-    more = " …" if len(found) > _NAMED else ""
-    pids = " ".join(map(str, sorted(found)[:_NAMED])) + more
-    return Check(
-        "processes", ok=True,
-        text=f"{len(found)} left by attempts that are over, or running for another store: {pids}",
-    )  # fmt: skip
+    # what was claimed before the look at processes, and what has been claimed by its end
+    live = _tokens(store, hosts)
+    tokens = {
+        process.pid: token_of(process.pid) for process in snapshot().values() if not process.zombie
+    }
+    live |= _tokens(store, store.hosts())
+    over = [pid for pid, token in tokens.items() if token is not None and token not in live]
+    if over:
+        # a short attempt may have come and gone between the two: what is left of one stays
+        time.sleep(_MOMENT)
+        over = [pid for pid in over if token_of(pid) == tokens[pid]]
+    left: list[int] = []
+    meant: list[int] = []
+    for pid in sorted(over):
+        job_id = _job_of(pid, store.local_directory)
+        if job_id is None:
+            continue
+        job = store.get(job_id)
+        spared = job is not None and job.policy.get("leave-children") in _YES
+        (meant if spared else left).append(pid)
+    if left:
+        pids = " ".join(map(str, left[:_NAMED]))
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        text = f"left by attempts that are over: {pids}{more}; look with `ps {pids}`, end with `kill {pids}`"
+        return Check("processes", ok=False, text=text)
+    text = "nothing is left of attempts that are over"
+    if meant:
+        text = f"{len(meant)} left on purpose, by jobs with leave-children"
+    return Check("processes", ok=True, text=text)
+
+
+def _tokens(store: Store, hosts: list[HostInfo]) -> set[str | None]:
+    """Return the tokens of all attempts that run or are about to."""
+    tokens: set[str | None] = {job.token for job in store.jobs(Filter(states=(PROCESSING,)))}
+    return tokens | {held.token for host in hosts for held in store.held_by(host.id)}
+
+
+def _job_of(pid: int, local: str) -> int | None:
+    """Return the job of a store that a process was started for; None: of none, or of another store.
+
+    The file for its error lies where that store has its outputs.
+    """
+    try:
+        environment = _environment(pid)
+    except OSError:
+        return None
+    job_id = environment.get("QUEUECTL_JOB_ID", "")
+    place = os.path.realpath(environment.get(ERROR_FILE_VARIABLE, ""))
+    ours = place.startswith(f"{os.path.realpath(local)}/output/")
+    return int(job_id) if ours and job_id.isascii() and job_id.isdigit() else None
+
+
+def _environment(pid: int) -> dict[str, str]:
+    """Return what a process was started with. Raises OSError."""
+    if ON_LINUX:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            words = os.fsdecode(file.read()).split("\0")
+        return dict(word.split("=", 1) for word in words if "=" in word)
+    import psutil
+
+    try:
+        return dict(psutil.Process(pid).environ())
+    except psutil.Error as error:
+        raise OSError(str(error)) from None

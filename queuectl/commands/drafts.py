@@ -12,7 +12,7 @@ from queuectl.settings import BY_NAME, PER_JOB, canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.grammar.table import Args, Tail
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 AUTO = "auto"
 #: the host's to set, where a job needs some of its GPUs
 _GPUS = "CUDA_VISIBLE_DEVICES"
+#: ms: an --at further back is a slip, and one less far back than this is now
+_LONG_PAST, _JUST_NOW = 86_400_000, 1000
 #: flags about other jobs and about what a host has
 _DEMANDS = ("after", "after_any", "after_failed", "unique", "slots", "need")
 
@@ -185,12 +187,16 @@ def _from_flags(ctx: Context, args: Args) -> Fields:
         fields["name"] = check_name(args.name)
     if args.shell is not None:
         if getattr(args, "no_shell", False):
-            raise UsageError("enqueue: --shell and --no-shell exclude each other")
+            raise UsageError("--shell and --no-shell exclude each other")
         fields["shell"] = True
     if getattr(args, "paused", False):
         fields["paused"] = True
     if args.delay is not None or args.at is not None:
         fields["due_at"] = due_time(ctx, args.delay, args.at)
+        if args.at is not None and fields["due_at"] < ctx.store.now() - _LONG_PAST:  # type: ignore[operator]
+            raise UsageError(
+                f"--at {args.at} is more than a day past: leave it out for a job that may start now"
+            )
     if args.cwd is not None:
         fields["cwd"] = directory(ctx, args.cwd)
     if args.stdin is not None:
@@ -217,10 +223,19 @@ def due_time(ctx: Context, delay: int | None, at: str | None) -> int:
     if at is None:
         return ctx.store.now() + (delay or 0)
     if delay is not None:
-        raise UsageError("enqueue: delay and at exclude each other")
+        raise UsageError("delay and at exclude each other")
     from queuectl.timespec import parse_time
 
     return parse_time(at, ctx.store.now(), "at")
+
+
+def about_past(ctx: Context, due_at: int) -> Iterator[str]:
+    """Yield a remark about a time that is over."""
+    now = ctx.store.now()
+    if due_at < now - _JUST_NOW:
+        from queuectl.timespec import format_time
+
+        yield f"{format_time(due_at, now)} has passed: it may start at once"
 
 
 def directory(ctx: Context, path: str) -> str:
@@ -259,9 +274,7 @@ def captured(ctx: Context) -> Mapping[str, str]:
 
     The same object as long as nothing changed, so that a store can see that at a glance.
     """
-    name = "env-capture"
-    store = ctx.store
-    patterns = store.settings().get(name) or store.local_settings.get(name) or BY_NAME[name].default
+    patterns = ctx.setting("env-capture")
     key = ("captured", patterns)
     found = ctx.memo.get(key)
     if found is None:

@@ -196,7 +196,7 @@ def _in_editor(ctx: Context, job: Job, text: str) -> str:
 
     editor = _editor(ctx)
     if editor is None:
-        raise UsageError("edit what? for example: edit 3 --priority 5; or set EDITOR")
+        raise UsageError("no editor here: set EDITOR")
     # a directory of its own: mode 0700, and gone afterwards with all that an editor leaves there
     with tempfile.TemporaryDirectory(prefix="queuectl-") as directory:
         path = os.path.join(directory, f"job-{job.id}.json")

@@ -58,7 +58,9 @@ def follow(ctx: Context, args: Args) -> Result:
     ids, later = _chosen(ctx, chosen)
     if not ids and later is None:
         return Result(
-            notes=(f"{picking.where_they_are(ctx.store, chosen.states)}: nothing to follow",)
+            notes=(
+                f"nothing to follow: {picking.none_of(ctx.store, chosen, () if chosen.states else _LIVE)}",
+            )
         )
     if len(ids) == 1 and later is None:
         tails = [JobTail(ctx.store, ids[0], lines=args.tail, ask=asking(ctx, ids[0]))]

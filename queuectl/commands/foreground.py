@@ -14,6 +14,7 @@ from queuectl.errors import QueuectlError
 from queuectl.host.handover import end_with_front, go_headless, once
 from queuectl.job import FAILED, PENDING, PROCESSING, SLOTS
 from queuectl.store.base import Filter
+from queuectl.timespec import describe_duration, format_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ _ENDED, _HEARD = 0, 255
 _QUICK, _SLOW = 0.02, 0.5
 #: seconds between looks whether something is wrong with this host
 _LOOK = 2.0
+#: seconds that a store has for the last words about jobs
+_LAST_WORDS = 2.0
 _NAMED = 20
+#: ms that workers wait for a job before they say so, and jobs that are looked at for that
+_LONG, _LOOKED_AT = 5000, 1000
 
 
 class Foreground:
@@ -56,6 +61,8 @@ class Foreground:
         self._telling = telling
         self._until_empty = until_empty
         self._emptied = False
+        #: the job that these workers have said they wait for, and its time
+        self._told: tuple[int, int] | None = None
         self._signals = 0
         self._trouble: str | None = None
         # written to by signal handlers and by the thread that waits: no handler ever takes a lock
@@ -116,6 +123,8 @@ class Foreground:
                     self._until_empty = False
                     self._emptied = True
                 pause = _QUICK if left != before else min(_SLOW, pause * 1.5)
+                if left == before and (later := self._waits_for()):
+                    return Result(notes=(later,), then=self.stay)
 
     def _troubles(self) -> list[str]:
         """Return a line when something has gone wrong with this host, or is right again."""
@@ -146,9 +155,13 @@ class Foreground:
         try:
             # the second one is answered when the ends before the first have been told
             for _ in range(2):
-                self._host.call(lambda _: None)
-        except QueuectlError:
+                self._host.queue.call(lambda _: None, _LAST_WORDS)
+        except TimeoutError:
+            # the store does not answer: closing waits a while for what is to be reported
             pass
+        except QueuectlError as error:
+            waits = f"these workers wait to save how their jobs ended: {error}; another signal leaves it to the next host"
+            return Result(notes=(*self._telling.lines(last=True), waits))
         notes = [*self._telling.lines(last=True), *self._left_behind()]
         if self._signals:
             return say(f"workers ended after {plural(self._signals, 'signal')}", notes=notes)
@@ -189,6 +202,22 @@ class Foreground:
             return left
         jobs = self._ctx.store.jobs(waiting._replace(paused=False))
         return left if any(self._can_run(job) for job in jobs) else 0
+
+    def _waits_for(self) -> str | None:
+        """Return what these workers stay for, once, when all that is left is to start later."""
+        if self._ctx.store.count(Filter(states=(PROCESSING,), queues=self._queues)):
+            return None
+        now = self._ctx.store.now()
+        where = Filter(states=(PENDING, FAILED), queues=self._queues, paused=False)
+        jobs = [job for job in self._ctx.store.jobs(where, limit=_LOOKED_AT) if self._can_run(job)]
+        first = min(jobs, key=lambda job: job.due_at, default=None)
+        if first is None or first.due_at - now < _LONG or self._told == (first.id, first.due_at):
+            return None
+        self._told = first.id, first.due_at
+        when = f"in {describe_duration(first.due_at - now)}, at {format_time(first.due_at, now)}"
+        what = "is tried again" if first.state == FAILED else "starts"
+        others = f", and {plural(len(jobs) - 1, 'job')} after it" if len(jobs) > 1 else ""
+        return f"waiting for job {first.id}, which {what} {when}{others}"
 
     def _can_run(self, job: Job) -> bool:
         """Whether a job runs or can be run here; what waits for others goes by those."""

@@ -13,15 +13,25 @@ if TYPE_CHECKING:
     from queuectl.commands.context import Context
     from queuectl.grammar.table import Args
 
+#: columns that a text beside a name has at least
+_NARROWEST = 24
+
 
 def show(ctx: Context, args: Args) -> Result:
     """Run `help`, `help COMMAND` and `COMMAND --help`."""
     width = min(100, ctx.screen.width)
     if not args.command:
-        return Result([_data(command) for command in TABLE], (Text("\n".join(overview())),))
+        return Result([_data(command) for command in TABLE], (Text("\n".join(overview(width))),))
     commands = GRAMMAR.find(args.command)
     if len(commands) > 1:
-        lines = [f"{command.usage}\n    {command.summary}" for command in commands]
+        lines = [
+            line
+            for command in commands
+            for line in (
+                *_wrapped(command.usage, width, 4),
+                *_wrapped(command.summary, width, 4, 4),
+            )
+        ]
         return Result([_data(command) for command in commands], (Text("\n".join(lines)),))
     return Result(_data(commands[0]), (Text("\n".join(explain(commands[0], width))),))
 
@@ -33,7 +43,7 @@ def version(ctx: Context, args: Args) -> Result:  # noqa: ARG001
     return say(f"queuectl {__version__}", {"version": __version__})
 
 
-def overview() -> Iterator[str]:
+def overview(columns: int = 100) -> Iterator[str]:
     """Yield the lines of `help`: every command under its topic."""
     width = max(len(command.name) for command in TABLE)
     topics = dict.fromkeys(command.topic for command in TABLE)
@@ -42,36 +52,60 @@ def overview() -> Iterator[str]:
         for command in TABLE:
             if command.topic == topic:
                 also = f" (also: {', '.join(command.aliases)})" if command.aliases else ""
-                yield f"  {command.name.ljust(width)}  {command.summary}{also}"
+                yield from _row(command.name, width, f"{command.summary}{also}", columns)
         yield ""
-    yield "`help COMMAND`, or `COMMAND --help`, explains one. Every command takes --json."
-    yield f"On the command line every one takes {_session()} as well."
+    yield from _wrapped(
+        "`help COMMAND`, or `COMMAND --help`, explains one. Every command takes --json."
+        f" On the command line every one takes {_session()} as well.",
+        columns,
+    )
 
 
 def explain(command: Command, width: int = 80) -> Iterator[str]:
     """Yield the lines of `help COMMAND`."""
-    from textwrap import wrap
-
-    yield f"usage: {command.usage}"
+    yield from _wrapped(f"usage: {command.usage}", width, 4)
     yield ""
-    yield f"{command.summary[0].upper()}{command.summary[1:]}."
+    yield from _wrapped(f"{command.summary[0].upper()}{command.summary[1:]}.", width)
     if command.description:
         for paragraph in command.description.split("\n"):
-            yield from wrap(paragraph, width)
+            yield from _wrapped(paragraph, width)
     if command.aliases:
         yield f"Also: {', '.join(command.aliases)}."
     rows = list(_parameters(command))
     widest = max(len(name) for name, _ in rows)
     yield ""
     for name, text in rows:
-        yield f"  {name.ljust(widest)}  {text}"
+        yield from _row(name, widest, text, width)
     yield ""
-    yield f"On the command line also {_session(command)}."
+    yield from _wrapped(f"On the command line also {_session(command)}.", width)
     if command.examples:
         yield ""
         yield "For example:"
         for example in command.examples:
             yield f"  {example}"
+
+
+def _row(name: str, widest: int, text: str, width: int) -> Iterator[str]:
+    """Yield the lines of a row: the text beside the name, or below it where that is too narrow."""
+    indent = widest + 4
+    if width - indent < _NARROWEST:
+        yield f"  {name}"
+        yield from _wrapped(text, width, 8, 8)
+        return
+    first, *rest = _wrapped(text, width - indent)
+    yield f"  {name.ljust(widest)}  {first}"
+    for line in rest:
+        yield f"{' ' * indent}{line}"
+
+
+def _wrapped(text: str, width: int, hanging: int = 0, first: int = 0) -> list[str]:
+    """Return the lines of a text, broken between words only."""
+    from textwrap import wrap
+
+    return wrap(
+        text, width, initial_indent=" " * first, subsequent_indent=" " * hanging,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _session(command: Command | None = None) -> str:

@@ -28,6 +28,8 @@ _OUR_FLAGS = frozenset((
     "--max-retries", "--backoff-base", "--backoff-max", "--kill-grace", "--retry-on", "--no-retry-on",
     "--on-success", "--on-failure", "--on-dead", "--after-any", "--after-failed", "--keep-waiting",
 ))  # fmt: skip
+#: flags of the whole session; `--` in front of the command says that they are the job's
+_SESSION_FLAGS = frozenset(("--store", "--schema", "--token-file", "--json"))
 #: variables that every job has, whatever is captured
 _ALWAYS = frozenset((
     "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "PWD", "OLDPWD", "PPID", "IFS", "OPTIND",
@@ -78,6 +80,21 @@ def _about_flags(words: Iterable[str]) -> Iterator[str]:
         flag = word.partition("=")[0]
         if flag in _OUR_FLAGS:
             yield f"{flag} stands behind the command and goes to it: flags of enqueue come first"
+            return
+
+
+def about_session_flags(new: NewJob) -> Iterator[str]:
+    """Yield a remark about a flag of queuectl itself behind the command: it went to the job."""
+    for word in (*new.command.split()[1:], *(new.args or ())):
+        flag = word.partition("=")[0]
+        if flag in _SESSION_FLAGS:
+            stored = ""
+            if flag == "--store":
+                stored = "; the job is not in that store, and the URL is kept with its command"
+            yield (
+                f"{flag} stands behind the command and goes to it{stored}:"
+                " queuectl's own flags come before the command (if it is the command's, put -- first)"
+            )
             return
 
 

@@ -43,7 +43,8 @@ def enqueue(ctx: Context, args: Args) -> Result:
     if prepared is None:
         from queuectl.commands.tally import dry_run
 
-        return dry_run(ctx, (one_job(ctx, args),))
+        new = one_job(ctx, args)
+        return dry_run(ctx, (new,), tuple(remarks_about(ctx, args, new)))
     (job_id,) = ctx.write(lambda store: store.add((prepared.new,)))
     return reply(ctx, prepared, job_id)
 
@@ -58,12 +59,23 @@ def prepare(ctx: Context, args: Args) -> Prepared | None:
     new = one_job(ctx, args)
     if args.quiet:
         return Prepared(new, (), quiet=True)
-    from queuectl.commands.hints import remarks
+    return Prepared(new, tuple(remarks_about(ctx, args, new)), quiet=False)
 
-    notes = list(remarks(new, ctx.environ, ctx.memo))
-    if args.job.verbatim and " ::: " in (args.job.text or " ".join(args.job.words)):
-        notes.append("behind -- ::: is the job's: leave -- out to have a job for each argument")
-    return Prepared(new, tuple(notes), quiet=False)
+
+def remarks_about(ctx: Context, args: Args, new: NewJob) -> Iterator[str]:
+    """Yield what there is to say about a job, and about how its command was typed."""
+    from queuectl.commands.hints import about_session_flags, remarks
+
+    yield from remarks(new, ctx.environ, ctx.memo)
+    tail = args.job
+    if not tail.verbatim:
+        yield from about_session_flags(new)
+    elif " ::: " in (tail.text or " ".join(tail.words)):
+        yield "behind -- ::: is the job's: leave -- out to have a job for each argument"
+    if new.due_at is not None and args.delay is None:
+        from queuectl.commands.drafts import about_past
+
+        yield from about_past(ctx, new.due_at)
 
 
 def one_job(ctx: Context, args: Args) -> NewJob:

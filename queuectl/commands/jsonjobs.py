@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 from queuectl.commands.drafts import check_variable, directory, due_time
 from queuectl.errors import BadValue, UsageError, did_you_mean
@@ -135,12 +136,18 @@ def _wrong(name: str, value: object, expected: str) -> NoReturn:
     raise UsageError(f"{name}: {shown} is not {expected}")
 
 
-def _string(name: str, value: object, expected: str = "a string") -> str:
+def _string(name: str, value: object) -> str:
+    """Return a string that a program can be given. Raises UsageError."""
     if not isinstance(value, str):
-        _wrong(name, value, expected)
+        _wrong(name, value, "a string")
     if "\0" in value:
         _wrong(name, value, "a string without NUL characters")
-    if len(value) > LONGEST_WORD and name != "stdin":
+    try:
+        size = len(value) if value.isascii() else len(os.fsencode(value))
+    except UnicodeEncodeError:
+        # such as "\ud800" alone
+        _wrong(name, value, "text: half a character")
+    if size > LONGEST_WORD:
         raise UsageError(f"{name}: more than {LONGEST_WORD} bytes, which no program can be given")
     return value
 
@@ -167,7 +174,7 @@ def _read_args(name: str, value: object, fields: Fields) -> None:
 def _read_shell(name: str, value: object, fields: Fields) -> None:
     if isinstance(value, str):
         fields[name] = True
-        _policy(fields)["shell"] = canonical(BY_NAME["shell"], value)
+        _policy(fields)["shell"] = canonical(BY_NAME["shell"], _string(name, value))
     elif isinstance(value, bool):
         fields[name] = value
     else:
@@ -257,11 +264,11 @@ def _read_policy(name: str, value: object, fields: Fields) -> None:
     setting = BY_NAME[name.replace("_", "-")]
     types, expected = _JSON_TYPES[setting.kind]
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        _wrong(name, value, expected)
+        _wrong(name, value, " or ".join(setting.choices) or expected)
     if isinstance(value, bool):
         text = "on" if value else "off"
     else:
-        text = value if isinstance(value, str) else repr(value)
+        text = _string(name, value) if isinstance(value, str) else repr(value)
     try:
         _policy(fields)[setting.name] = canonical(setting, text)
     except BadValue as error:

@@ -8,6 +8,7 @@ from queuectl.job import CANCELLED, COMPLETED, FINAL
 from queuectl.retention import surplus
 from queuectl.settings import DEFAULT, ENVIRONMENT, QUEUE, SETTINGS, STORE, canonical, find
 from queuectl.store.base import Filter
+from queuectl.timespec import format_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def set_value(ctx: Context, args: Args) -> Result:
             raise UsageError(f"set {setting.name}: a value or --default, not both")
         ctx.write(lambda store: store.set(setting.name, None, queue))
     elif args.value:
-        text = canonical(setting, " ".join(args.value))
+        text = _read(setting, " ".join(args.value))
         if queue is not None and setting.per_queue:
             _check_command(ctx, queue, {setting.name: text})
         ctx.write(lambda store: store.set(setting.name, text, queue))
     else:
         value, origin = _value_and_origin(ctx.store, setting, queue)
         return say(
-            f"{setting.name} is {value} ({origin}): {setting.help}",
+            f"{setting.name} is {value or '-'} ({origin}): {setting.help}",
             _setting_data(ctx, setting, queue),
         )
     value, origin = _value_and_origin(ctx.store, setting, queue)
@@ -59,7 +60,8 @@ def set_value(ctx: Context, args: Args) -> Result:
     applies = "; applies to jobs enqueued from now on" if setting.per_job else ""
     back = f" again, from {origin}" if args.default else ""
     return say(
-        f"{setting.name} is {value}{back}{where}{applies}", _setting_data(ctx, setting, queue)
+        f"{setting.name} is {value or '-'}{back}{where}{applies}",
+        _setting_data(ctx, setting, queue),
     )
 
 
@@ -68,6 +70,16 @@ def _setting(name: str) -> Setting:
     if name in ("limit", "rate", "pull"):
         raise UsageError(f"{name} is no setting: queue set NAME --{name} …")
     return find(name)
+
+
+def _read(setting: Setting, text: str) -> str:
+    """Return a value as it is kept. Raises BadValue; `default` is how it looks, not a value."""
+    try:
+        return canonical(setting, text)
+    except BadValue as error:
+        if text != DEFAULT:
+            raise
+        raise UsageError(f"{error}; to take a change back: set {setting.name} --default") from None
 
 
 def _check_command(ctx: Context, queue: str, asked: Mapping[str, str]) -> None:
@@ -136,7 +148,7 @@ def prune(ctx: Context, args: Args) -> Result:
 
         most = ctx.store.count(Filter(states=chosen))
         what = (
-            f"finished more than {args.older_than // 1000} s ago"
+            f"finished more than {format_duration(args.older_than)} ago"
             if args.older_than
             else "all of them"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from queuectl.commands import picking, reasons, views
 from queuectl.commands.result import Result, Table, Text, plural, say
+from queuectl.grammar.selection import Selection
 from queuectl.job import FAILED, PENDING, PROCESSING
 from queuectl.store.base import Filter
 
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from queuectl.commands.context import Context
     from queuectl.commands.result import Column
     from queuectl.grammar.table import Args
-    from queuectl.job import Job, State
+    from queuectl.job import Job
     from queuectl.store.base import QueueInfo
 
+EVERYTHING = Selection()
 #: rows of `list` on a terminal when no limit is given
 FIRST_PAGE = 50
 #: lines of `status` that are no jobs
@@ -111,7 +113,7 @@ def list_jobs(ctx: Context, args: Args) -> Result:
     if limit is None and ctx.screen.terminal and not args.json and not chosen.only_single:
         limit = FIRST_PAGE
     if limit is None:
-        return shown(ctx, picking.jobs_of(ctx, chosen), chosen.states)
+        return shown(ctx, picking.jobs_of(ctx, chosen), chosen)
     newest = list(picking.jobs_of(ctx, chosen, limit=limit + 1, newest=True))
     jobs = sorted(newest[:limit], key=lambda job: job.id)
     notes = []
@@ -124,21 +126,21 @@ def list_jobs(ctx: Context, args: Args) -> Result:
         notes.append(
             f"{rest} jobs are not shown: list --limit N, or narrow it with --state and others"
         )
-    return shown(ctx, iter(jobs), chosen.states, notes=notes)
+    return shown(ctx, iter(jobs), chosen, notes=notes)
 
 
 def _tree(
-    ctx: Context, jobs: Iterator[Job], states: Sequence[State] = (), *, notes: Sequence[str] = ()
+    ctx: Context, jobs: Iterator[Job], chosen: Selection, *, notes: Sequence[str] = ()
 ) -> Result:
     from queuectl.commands.trees import tree
 
-    return tree(ctx, list(jobs), states, notes)
+    return tree(ctx, list(jobs), chosen, notes)
 
 
 def listing(
     ctx: Context,
     jobs: Iterator[Job],
-    states: Sequence[State] = (),
+    chosen: Selection = EVERYTHING,
     *,
     notes: Sequence[str] = (),
     columns: Sequence[Column] = views.JOB_COLUMNS,
@@ -147,7 +149,7 @@ def listing(
     """Return jobs as a table; when there are none, a sentence about where there are some."""
     first = next(jobs, None)
     if first is None:
-        return Result([], (), (*notes, picking.where_they_are(ctx.store, states)))
+        return Result([], (), (*notes, picking.where_they_are(ctx.store, chosen)))
     around = reasons.surroundings(ctx.store)
 
     def everything() -> Iterator[Job]:

@@ -1,4 +1,4 @@
-"""`submit` and `queue peek`: messages for queues that have a command."""
+"""`submit` and `queue peek`: messages for queues that have a command, or whose jobs programs claim."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from queuectl.commands.drafts import AUTO, captured, due_time
 from queuectl.commands.jobs import Prepared, no_workers, reply
 from queuectl.commands.result import Result, Text
 from queuectl.commands.tally import Tally, add_in_pieces, command_of, exact_lines
+from queuectl.demands import PULLED
 from queuectl.errors import Refused, UsageError
 from queuectl.grammar.tokens import COMMENT, OPERATOR, next_word
 from queuectl.job import FAILED, PENDING, NewJob
 from queuectl.store.base import Filter
-from queuectl.template import template_of
+from queuectl.template import check_message, template_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,24 +79,38 @@ def _maker(ctx: Context, args: Args, *, single: bool) -> Callable[[str], NewJob]
     queue: str = args.queue
     check_queues(ctx.store, (queue,))
     template = template_of(ctx.store.settings(queue))
-    if template is None:
+    if template is None and not _is_pull(ctx, queue):
         raise Refused(f"queue {queue} has no command: queue set {queue} --command 'PROGRAM {{}}'")
     if args.name is not None and not single:
         raise UsageError("submit: --name is for one message")
     if args.unique not in (None, AUTO) and not single:
         raise UsageError("submit: --unique KEY is for one message; --unique auto for many")
     like = NewJob(
-        "",
+        PULLED,
         queue=queue,
         name=_name(args.name),
         priority=args.priority,
         due_at=due_time(ctx, args.delay, args.at) if args.delay is not None or args.at else None,
-        cwd=template.cwd or ctx.cwd,
+        cwd=ctx.cwd,
         env=captured(ctx),
         submitter=ctx.submitter,
     )
-    make = template.maker(like)
+    make = _for_programs(like) if template is None else template.maker(like)
     return make if args.unique is None else _with_key(make, args.unique)
+
+
+def _is_pull(ctx: Context, queue: str) -> bool:
+    return any(info.pull for info in ctx.store.queues() if info.name == queue)
+
+
+def _for_programs(like: NewJob) -> Callable[[str], NewJob]:
+    """Return what makes the job of a message that a program claims; no worker runs it."""
+
+    def make(message: str) -> NewJob:
+        check_message(message)
+        return like._replace(message=message)
+
+    return make
 
 
 def _name(name: str | None) -> str | None:
@@ -111,7 +126,11 @@ def _with_key(make: Callable[[str], NewJob], key: str) -> Callable[[str], NewJob
 
     def keyed(message: str) -> NewJob:
         new = make(message)
-        return new._replace(unique=key_of(new) if key == AUTO else key)
+        if key != AUTO:
+            return new._replace(unique=key)
+        # what programs claim is its message; else that is among the arguments
+        whole = new._replace(args=(message,)) if new.command == PULLED else new
+        return new._replace(unique=key_of(whole))
 
     return keyed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from queuectl import patterns
 from queuectl.commands.drafts import Maker, directory, split_line
 from queuectl.commands.expanding import expand
-from queuectl.commands.jobs import no_workers, with_remarks
+from queuectl.commands.jobs import no_workers, remarks_about, with_remarks
 from queuectl.commands.result import Result, Text
 from queuectl.commands.tally import add_in_pieces, dry_run
 from queuectl.errors import Refused, UsageError
@@ -59,7 +59,8 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
         raise UsageError(f"that would be {total:,} jobs: more than {MOST:,} at once")
     jobs = _jobs(maker, pattern, len(sources), arguments)
     if args.dry_run:
-        return dry_run(ctx, list(jobs))
+        found = list(jobs)
+        return dry_run(ctx, found, tuple(_remarks(ctx, args, pattern, found[0])))
     seen: list[NewJob] = []
     tally = add_in_pieces(ctx, _remembering_first(jobs, seen), total)
     if args.quiet:
@@ -67,7 +68,12 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
     if not tally.jobs:
         return Result(tally.data, (Text("nothing enqueued"),), tally.remarks)
     text = f"{tally.in_words} enqueued: {with_remarks(ctx, _shown(pattern), seen[0])}"
-    return Result(tally.data, (Text(text),), (*tally.remarks, *_remarks(ctx, seen[0])))
+    notes = (
+        *tally.remarks,
+        *_remarks(ctx, args, pattern, seen[0]),
+        *no_workers(ctx, seen[0].queue),
+    )
+    return Result(tally.data, (Text(text),), notes)
 
 
 def _remembering_first(jobs: Iterator[NewJob], seen: list[NewJob]) -> Iterator[NewJob]:
@@ -77,11 +83,14 @@ def _remembering_first(jobs: Iterator[NewJob], seen: list[NewJob]) -> Iterator[N
         yield job
 
 
-def _remarks(ctx: Context, new: NewJob) -> Iterator[str]:
-    from queuectl.commands.hints import remarks
-
-    yield from remarks(new, ctx.environ, ctx.memo)
-    yield from no_workers(ctx, new.queue)
+def _remarks(ctx: Context, args: Args, pattern: Pattern, new: NewJob) -> Iterator[str]:
+    yield from remarks_about(ctx, args, new)
+    place = patterns.read_again(pattern.command)
+    if place:
+        yield (
+            f"{place} stands in code of its own, and another shell will read what is in the name:"
+            f" sh -c '… \"$1\"' sh {place} passes it as an argument"
+        )
 
 
 def _shown(pattern: Pattern) -> str:

@@ -6,7 +6,7 @@ import os
 import stat
 
 from queuectl.errors import UsageError
-from queuectl.settings import BY_NAME, value_of
+from queuectl.settings import value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,10 +66,8 @@ def from_text(ctx: Context, text: bytes) -> Fields:
 
 def stdin_limit(ctx: Context) -> tuple[int, str]:
     """Return the bytes that the store keeps for one job, and how to say so."""
-    name = "stdin-limit"
-    store = ctx.store
-    text = store.settings().get(name) or store.local_settings.get(name) or BY_NAME[name].default
-    return int(value_of(name, {name: text})), text
+    text = ctx.setting("stdin-limit")
+    return int(value_of("stdin-limit", {"stdin-limit": text})), text
 
 
 def _read(fd: int, limit: int) -> bytes:

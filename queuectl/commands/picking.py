@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from queuectl.errors import UsageError
 from queuectl.grammar.selection import LAST, Selection, parse_words, resolve_single
-from queuectl.job import STATES
+from queuectl.job import FAILED, STATES
+from queuectl.store.base import Filter
+from queuectl.timespec import describe_duration, format_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.grammar.table import Args
     from queuectl.job import Job, State
     from queuectl.store.base import Store
+
+NO_JOBS = "No jobs yet: enqueue echo hello"
+#: ids that are named in a sentence, and jobs that are looked at for one
+_NAMED, _LOOKED_AT = 5, 1000
 
 
 def selection_of(ctx: Context, args: Args) -> Selection:
@@ -25,9 +31,7 @@ def selection_of(ctx: Context, args: Args) -> Selection:
     since = getattr(args, "since", None)
     return chosen._replace(
         states=tuple(state for state in STATES if state in states),
-        queues=tuple(
-            name for word in getattr(args, "queue", ()) or () for name in word.split(",") if name
-        ),
+        queues=tuple(getattr(args, "queue", ()) or ()),
         name=getattr(args, "name", None),
         since=None if since is None else past_time(since, ctx.store.now()),
         exit_code=getattr(args, "exit", None),
@@ -96,17 +100,77 @@ def one_job(ctx: Context, word: str | None) -> Job:
     return job
 
 
-def where_they_are(store: Store, states: Sequence[State]) -> str:
+def where_they_are(store: Store, chosen: Selection) -> str:
     """Return a sentence for an answer without jobs: none of these, and where there are some."""
-    from queuectl.timespec import describe_duration
+    if not any(store.counts().values()):
+        return NO_JOBS
+    return none_of(store, chosen)
 
-    counts = store.counts()
-    none = f"none {' or '.join(states)}" if states else "no jobs match"
+
+def none_of(store: Store, chosen: Selection, states: Sequence[State] = ()) -> str:
+    """Return which jobs there are none of, and of the same in other states how many there are.
+
+    `states` are those that were looked among where the selection itself says none.
+    """
+    counts: Mapping[State, int] = store.counts()
     if not any(counts.values()):
-        return "No jobs yet: enqueue echo hello"
+        return "there are no jobs yet"
+    if chosen.states and states and not set(chosen.states) & set(states):
+        return f"only {_or(states)} jobs can be"
+    states = tuple(state for state in chosen.states if not states or state in states) or states
+    among = _among(chosen, store.now())
+    where = _without_states(chosen)
+    if where is None or not states:
+        return f"no {_or(states)}{' ' if states else ''}jobs{among}"
+    if among:
+        counts = {state: store.count(where._replace(states=(state,))) for state in STATES}
     there = [f"{number} {state}" for state, number in counts.items() if number]
-    due = store.next_due() if "failed" not in states and counts["failed"] else None
-    soon = ""
-    if due is not None and due > store.now():
-        soon = f"; the next retry is in {describe_duration(due - store.now())}"
-    return f"{none}; there are {', '.join(there)}{soon}"
+    if not there:
+        return f"no jobs{among}"
+    soon = "" if FAILED in states else _next_retry(store, where)
+    verb = "is" if sum(counts.values()) == 1 else "are"
+    return f"no {_or(states)} jobs{among}; there {verb} {', '.join(there)}{soon}"
+
+
+def _among(chosen: Selection, now: int) -> str:
+    """Return what else than states restricts a selection, as it follows the word jobs."""
+    parts = []
+    ranges = [f"{low}-{'' if high is None else high}" for low, high in chosen.ranges]
+    # ids in a row have become ranges of one
+    ids = [one.partition("-")[0] if len(set(one.split("-"))) == 1 else one for one in ranges]
+    which = [*map(str, chosen.single), *ids]
+    if which and not chosen.all:
+        more = f" and {len(which) - _NAMED} more" if len(which) > _NAMED else ""
+        parts.append(f"among {', '.join(which[:_NAMED])}{more}")
+    if chosen.queues:
+        parts.append(f"in {'queue' if len(chosen.queues) == 1 else 'queues'} {_or(chosen.queues)}")
+    if chosen.array is not None:
+        parts.append(f"of array {chosen.array}")
+    if chosen.name is not None:
+        parts.append(f"named {chosen.name}")
+    if chosen.exit_code is not None:
+        parts.append(f"with exit code {chosen.exit_code}")
+    if chosen.since is not None:
+        parts.append(f"enqueued since {format_time(chosen.since, now)}")
+    return "".join(f" {part}" for part in parts)
+
+
+def _without_states(chosen: Selection) -> Filter | None:
+    """Return a selection without its states; None when it names jobs by more than their ids."""
+    ids = [one for one in chosen.single if isinstance(one, int)]
+    if len(ids) < len(chosen.single):
+        return None
+    return chosen._replace(states=()).with_ranges(ids).filter()
+
+
+def _next_retry(store: Store, where: Filter) -> str:
+    """Return when the first job that waits for its retry is due; empty if none does."""
+    now = store.now()
+    waiting = store.jobs(where._replace(states=(FAILED,), paused=False), limit=_LOOKED_AT)
+    due = min((job.due_at for job in waiting if job.due_at > now), default=None)
+    return "" if due is None else f"; the next retry is in {describe_duration(due - now)}"
+
+
+def _or(words: Sequence[str]) -> str:
+    """Return `a, b or c`."""
+    return " or ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

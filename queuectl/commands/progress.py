@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 #: seconds between two lines, and before the first guess of what is left
 EVERY, FIRST_GUESS = 0.1, 0.5
+#: columns of a bar between its brackets
 _BAR = 20
+
+
+def meter(done: int, total: int) -> str:
+    """Return `[#####-----]`; full when there is nothing to do."""
+    filled = _BAR * done // total if total else _BAR
+    return f"[{'#' * filled}{'-' * (_BAR - filled)}]"
 
 
 class Progress:
@@ -43,8 +50,7 @@ class Progress:
         self._told = now
         if not of:
             return f"{done:,} jobs"
-        filled = _BAR * done // of
-        return f"[{'#' * filled}{'-' * (_BAR - filled)}] {done:,} of about {of:,} jobs{self._left(done, of, now)}"
+        return f"{meter(done, of)} {done:,} of about {of:,} jobs{self._left(done, of, now)}"
 
     def _left(self, done: int, of: int, now: float) -> str:
         took = now - (self._began or now)

@@ -49,14 +49,14 @@ class _Asked(Record):
     settings: Mapping[str, str | None]
 
 
-def check_queue_name(name: str) -> str:
-    """Return a queue's name if every command can say it. Raises BadValue."""
+def check_queue_name(name: str, what: str = "queue") -> str:
+    """Return a queue's name if every command can say it. Raises BadValue; `what` is its first word."""
     if (
         not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME
         or name.startswith(("-", "{")) or any(char in " ,'\"" for char in name)
     ):  # fmt: skip
         expected = "a queue's name: no blank, comma, quote or leading hyphen"
-        raise BadValue(what="queue create", value=name, expected=expected)
+        raise BadValue(what=what, value=name, expected=expected)
     return name
 
 
@@ -84,7 +84,7 @@ def format_rate(rate: Rate) -> str:
 
 def create(ctx: Context, args: Args) -> Result:
     """Run `queue create`."""
-    name = check_queue_name(args.queue)
+    name = check_queue_name(args.queue, "queue create")
     asked = _asked(ctx, args)
     _check_template(asked.settings, {})
 
@@ -206,7 +206,9 @@ def _in_words(asked: _Asked) -> str:
         rate = asked.columns["rate"]
         parts.append(f"rate {format_rate(rate)}" if isinstance(rate, Rate) else "no rate")
     if "pull" in asked.columns:
-        pull = "only for who asks for it by name" if asked.columns["pull"] else "for every worker"
+        pull = (
+            "only for whoever asks for it by name" if asked.columns["pull"] else "for every worker"
+        )
         parts.append(pull)
     for name, text in asked.settings.items():
         default = BY_NAME[name].default

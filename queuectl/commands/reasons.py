@@ -207,8 +207,8 @@ def _workers(job: Job, around: Surroundings) -> Iterator[Reason]:
     elif takers:
         return
     elif queue is not None and queue.pull:
-        yield Reason("pull", f"queue {queue.name} gives only to who asks",
-                     f"waits in queue {queue.name}, which gives its jobs only to who asks for it by name, and no worker does",
+        yield Reason("pull", f"queue {queue.name} gives only to whoever asks",
+                     f"waits in queue {queue.name}, which gives its jobs only to whoever asks for it by name, and no worker does",
                      f"a client can take it, or `worker start --queue {queue.name}`")  # fmt: skip
     elif not around.hosts:
         yield _nobody(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from queuectl.errors import Refused
 from queuectl.process.output import STDOUT, pieces
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 #: a unique key that begins so names the file that the job's output is for
 KEY = "result:"
 _DRAFT, _DRAFT_END = ".queuectl-", ".part"
+#: seconds after which half a result of another machine is taken for left behind
+_LEFT_BEHIND = 86400.0
 
 
 def key_of(path: str) -> str:
@@ -48,7 +51,7 @@ def write_result(store: Store, job_id: int, path: str) -> None:
         raise Refused("its output has been pruned")
     if found is not None and not found.complete:
         raise Refused("its output is not complete")
-    draft = os.path.join(os.path.dirname(path), f"{_DRAFT}{os.getpid()}-{job_id}{_DRAFT_END}")
+    draft = os.path.join(os.path.dirname(path), _draft_name(os.getpid(), job_id))
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(draft, flags, 0o666)
     try:
@@ -75,16 +78,36 @@ def sync_directory(path: str) -> None:
         os.close(fd)
 
 
+def is_draft(path: str) -> bool:
+    """Whether a name is that of a result which is, or was, being written."""
+    name = os.path.basename(path)
+    return name.startswith(_DRAFT) and name.endswith(_DRAFT_END)
+
+
 def remove_drafts(directory: str) -> None:
-    """Remove what processes that are gone have left half written."""
+    """Remove what processes that are gone have left half written; of other machines what is old."""
     for name in os.listdir(directory):
-        if not name.startswith(_DRAFT) or not name.endswith(_DRAFT_END):
+        if not is_draft(name):
             continue
-        pid = name.removeprefix(_DRAFT).partition("-")[0]
+        path = os.path.join(directory, name)
+        machine, _, rest = name.removeprefix(_DRAFT).removesuffix(_DRAFT_END).partition("--")
+        pid = rest.partition("-")[0]
         try:
-            if pid.isascii() and pid.isdigit():
+            if machine == _machine() and pid.isascii() and pid.isdigit():
                 os.kill(int(pid), 0)
+            elif time.time() - os.stat(path).st_mtime > _LEFT_BEHIND:
+                os.unlink(path)
         except ProcessLookupError:
-            os.unlink(os.path.join(directory, name))
+            os.unlink(path)
         except OSError:
             pass
+
+
+def _draft_name(pid: int, job_id: int) -> str:
+    return f"{_DRAFT}{_machine()}--{pid}-{job_id}{_DRAFT_END}"
+
+
+def _machine() -> str:
+    """Return this machine's name as a part of a file's."""
+    name = os.uname().nodename
+    return "".join(char if char.isalnum() or char in ".-" else "_" for char in name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from queuectl import schedule as planning
 from queuectl.commands import picking
@@ -12,8 +13,8 @@ from queuectl.commands.result import Column, Result, Table, Text, say
 from queuectl.errors import NoSuchSchedule, Refused, UsageError, did_you_mean
 from queuectl.grammar.selection import check_name
 from queuectl.job import COMPLETED
-from queuectl.store.base import Existing, Schedule
-from queuectl.timespec import describe_duration, format_time, iso_time
+from queuectl.store.base import Existing, Filter, Schedule
+from queuectl.timespec import SECOND, describe_duration, format_time, iso_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
 _ZONES = "zoneinfo/"
 #: words of a time: `@daily`, `every 10m`, five fields
 _TIME_WORDS = (1, 2, 5)
+#: what became of a fire, as it is kept and as it is meant
+_STILL_FAILED, _STILL_WAITING = "was still failed", "was still waiting for its retry"
 COLUMNS = (
     Column("SCHEDULE"),
     Column("STATE", styles={"paused": "yellow"}),
     Column("WHEN"),
-    Column("ZONE", optional=True),
+    Column("ZONE", optional=True, telling=True),
     Column("NEXT"),
     Column("LAST", optional=True),
     Column("JOB", optional=True, right=True),
@@ -70,7 +73,7 @@ def add(ctx: Context, args: Args) -> Result:
     shown = f"{spec} {zone}".rstrip()
     text = (
         f"schedule {name}: {shown}, next in {describe_duration(next_at - now)}"
-        f" at {format_time(next_at, now)}: {understood(ctx, new)}"
+        f" at {moment(next_at, now, zone, local_zone(ctx.environ))}: {understood(ctx, new)}"
     )
     return say(text, _data(made, None), notes=(*_remarks(ctx, new), *_nobody_fires(ctx)))
 
@@ -137,9 +140,9 @@ def list_schedules(ctx: Context, args: Args) -> Result:  # noqa: ARG001
         return Result([], notes=("no schedules: schedule add nightly '0 3 * * *' -- ./backup.sh",))
     now = ctx.store.now()
     here = local_zone(ctx.environ) if any(one.zone for one in schedules) else ""
-    last = {one.name: _last_job(ctx.store, one) for one in schedules}
-    rows = [_cells(one, last[one.name], now, here) for one in schedules]
-    data = [_data(one, last[one.name]) for one in schedules]
+    newest = {one.name: last_job(ctx.store, one) for one in schedules}
+    rows = [_cells(one, newest[one.name], now, here) for one in schedules]
+    data = [_data(one, newest[one.name]) for one in schedules]
     return Result(data, (Table(COLUMNS, rows),), tuple(_nobody_fires(ctx)))
 
 
@@ -153,16 +156,17 @@ def _cells(one: Schedule, job: Job | None, now: int, here: str) -> tuple[str | N
     if one.paused:
         coming = "-"
     else:
-        coming = "never" if one.next_at is None else format_time(one.next_at, now)
+        coming = "never" if one.next_at is None else moment(one.next_at, now, one.zone, here)
+    last_at, made, note = last(one, job)
     return (
         one.name,
         "paused" if one.paused else "on",
         one.spec,
         one.zone if one.zone != here else None,
         coming,
-        None if one.last_at is None else format_time(one.last_at, now),
-        None if one.last_job is None else str(one.last_job),
-        one.note or _ended(job),
+        None if last_at is None else moment(last_at, now, one.zone, here),
+        None if made is None else str(made),
+        note or _ended(job),
         planning.unpack(one.job, one.name).words,
     )
 
@@ -175,11 +179,45 @@ def _ended(job: Job | None) -> str | None:
     return f"{job.shown_state}{how}"
 
 
-def _last_job(store: Store, one: Schedule) -> Job | None:
-    return None if one.last_job is None else store.get(one.last_job)
+def moment(milliseconds: int, now: int, zone: str, here: str) -> str:
+    """Return a time of a schedule for reading: in its own zone, which is named unless it is ours."""
+    if not zone or zone == here:
+        return format_time(milliseconds, now)
+    import datetime
+    import zoneinfo
+
+    try:
+        there = zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        # this machine does not know it: then in its own, and said so
+        return f"{format_time(milliseconds, now)} {time.strftime('%Z')}"
+    when, today = (
+        datetime.datetime.fromtimestamp(one // SECOND, there) for one in (milliseconds, now)
+    )
+    same_day = when.date() == today.date()
+    return when.strftime("%H:%M:%S %Z" if same_day else "%Y-%m-%d %H:%M %Z")
+
+
+def last_job(store: Store, one: Schedule) -> Job | None:
+    """Return the newest job of a schedule, by its times or by `schedule run`."""
+    return next(iter(store.jobs(Filter(schedule=one.name), limit=1, newest=True)), None)
+
+
+def last(one: Schedule, job: Job | None) -> tuple[int | None, int | None, str | None]:
+    """Return when a schedule last made a job or failed to, the job, and why there is none.
+
+    `job` is its newest: `schedule run` has made one that is newer than the schedule knows.
+    """
+    note = one.note and one.note.replace(_STILL_FAILED, _STILL_WAITING)
+    if job is None or job.id == one.last_job:
+        return one.last_at, one.last_job, note
+    if job.created_at < (one.last_at or 0):
+        return one.last_at, job.id, note
+    return job.created_at, job.id, None
 
 
 def _data(one: Schedule, job: Job | None) -> dict[str, object]:
+    last_at, made, note = last(one, job)
     new = planning.unpack(one.job, one.name)
     return {
         "schedule": one.name,
@@ -189,10 +227,10 @@ def _data(one: Schedule, job: Job | None) -> dict[str, object]:
         "missed": one.missed,
         "paused": one.paused,
         "next_at": None if one.paused else iso_time(one.next_at),
-        "last_at": iso_time(one.last_at),
-        "last_job": one.last_job,
+        "last_at": iso_time(last_at),
+        "last_job": made,
         "last_state": None if job is None else job.shown_state,
-        "note": one.note,
+        "note": note,
         "queue": new.queue,
         "command": new.command,
         "args": None if new.args is None else list(new.args),
@@ -244,7 +282,8 @@ def _switch(ctx: Context, name: str, *, paused: bool) -> Result:
     if paused:
         return say(f"schedule {name} is paused: it enqueues nothing; jobs it has made go on", data)
     now = ctx.store.now()
-    when = "never" if one.next_at is None else f"at {format_time(one.next_at, now)}"
+    here = local_zone(ctx.environ)
+    when = "never" if one.next_at is None else f"at {moment(one.next_at, now, one.zone, here)}"
     return say(f"schedule {name} goes on: next {when}", data)
 
 

@@ -11,7 +11,7 @@ from queuectl.errors import Refused, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from queuectl.commands.context import Context
-    from queuectl.grammar.table import Args
+    from queuectl.grammar.table import Args, Tail
 
 
 def cd(ctx: Context, args: Args) -> Result:
@@ -43,12 +43,23 @@ def run_now(ctx: Context, args: Args) -> Result:
     """Run `!COMMAND` with the terminal of this process; its exit status is the answer's."""
     import subprocess
 
-    line: str = args.command_line.text or ""
+    line = _line_of(args.command_line)
     if not line:
         raise UsageError("run what? for example: !ls")
     done = subprocess.run(["/bin/sh", "-c", line], cwd=ctx.cwd, check=False)
     status = done.returncode if done.returncode >= 0 else 128 - done.returncode
     return Result({"exit_code": status}, exit_code=status)
+
+
+def _line_of(tail: Tail) -> str:
+    """Return the line for a shell; of several words, which one has read already, each stays one."""
+    if tail.words is None:
+        return tail.text or ""
+    if len(tail.words) == 1:
+        return tail.words[0]
+    import shlex
+
+    return shlex.join(tail.words)
 
 
 def leave(ctx: Context, args: Args) -> Result:  # noqa: ARG001

@@ -32,6 +32,7 @@ def produce(ctx: Context, args: Args) -> Result:
         if "\n" in message or not message:
             expected = "a message: one line that is not empty"
             raise BadValue(what="produce", value=message, expected=expected)
+    check_queue_name(args.queue, "produce")
     path = spool_path(directory_of(ctx, args.spool), args.queue)
     data = b"".join(os.fsencode(message) + b"\n" for message in messages)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from queuectl.commands import acting, picking
-from queuectl.commands.drafts import Maker, check_command
+from queuectl.commands.drafts import Maker, about_past, check_command
 from queuectl.commands.result import Result, say
 from queuectl.errors import EXIT_FAILED, BadValue, Refused, UsageError, did_you_mean
 from queuectl.grammar.selection import parse_words
@@ -35,7 +35,10 @@ def edit(ctx: Context, args: Args) -> Result:
     """Run `edit`: what its flags say, of the jobs that are written out."""
     chosen = parse_words(args.which)
     if chosen.all or chosen.states:
-        raise UsageError("edit: give ids, ranges or names; its flags say what the jobs become")
+        raise UsageError(
+            f"edit: {' '.join(args.which)}: it takes ids, ranges or names, and its flags say what the"
+            " jobs become; `list` with a state shows the ids, and 3-9 or 4,7 are many at once"
+        )
     changes, policy = _taken_back(args, ctx.store.now()), _policy_taken_back(args)
     drops_needs = args.need == [NONE]
     if drops_needs:
@@ -61,7 +64,11 @@ def edit(ctx: Context, args: Args) -> Result:
             ]
 
     verb = acting.Verb("edit", "changed", change, STATES, STATES)
-    return acting.act(ctx, args, verb, chosen)
+    result = acting.act(ctx, args, verb, chosen)
+    if args.at is None:
+        return result
+    past = about_past(ctx, maker.flags["due_at"])  # type: ignore[arg-type]
+    return result._replace(notes=(*result.notes, *past))
 
 
 def _edit_as_text(ctx: Context, args: Args) -> Result:
@@ -69,7 +76,8 @@ def _edit_as_text(ctx: Context, args: Args) -> Result:
     from queuectl.commands.editing import can_edit, edit_as_text
 
     if not can_edit(ctx):
-        raise UsageError("edit what? for example: edit 3 --priority 5, or --command 'make -j4'")
+        like = f"edit {args.which[0]} --priority 5"
+        raise UsageError(f"edit: change what? for example: {like}; or set EDITOR")
     if len(args.which) != 1:
         raise UsageError("edit: an editor takes one job at a time; or give flags for several")
     job = picking.one_job(ctx, args.which[0])
@@ -87,7 +95,7 @@ def _edit_as_text(ctx: Context, args: Args) -> Result:
 def _taken_back(args: Args, now: int) -> dict[str, object]:
     """Return the fields that `none` takes back, as store.edit wants them.
 
-    Their flags are cleared, so that nobody reads `none` as a value.
+    Their flags are cleared, so that nobody reads `none` as a value. Raises UsageError.
     """
     changes: dict[str, object] = {}
     for name in ("name", "unique"):
@@ -98,9 +106,12 @@ def _taken_back(args: Args, now: int) -> dict[str, object]:
         if getattr(args, flag) == [NONE]:
             changes["after"] = ()
             setattr(args, flag, [])
-    if args.at == NONE:
-        changes["due_at"] = now
-        args.at = None
+    for flag in ("at", "delay"):
+        if getattr(args, flag) == NONE:
+            changes["due_at"] = now
+            setattr(args, flag, None)
+    if args.cwd == NONE:
+        raise UsageError("edit: --cwd none: a job has a directory; ./none is one of that name")
     return changes
 
 
@@ -175,14 +186,29 @@ def _signal_number(text: str) -> int:
     raise BadValue(what="signal", value=text, expected=f"a signal{did_you_mean(name, known)}")
 
 
+def _send_all(store: Store, job_id: int, payloads: Sequence[bytes]) -> Sequence[Changed]:
+    """Wish for all of these in order, in one transaction."""
+    with store.transaction():
+        changes = [store.wish((job_id,), "send", one) for one in payloads]
+    return changes[0]
+
+
 def send(ctx: Context, args: Args) -> Result:
-    """Run `send`: a line for the standard input of a running job."""
+    """Run `send`: a line for the standard input of a running job, or its end."""
     job = picking.one_job(ctx, args.job)
     if job.policy.get("interactive") != "on":
         raise Refused(f"job {job.id} does not listen: enqueue it with --interactive")
     # a text in another encoding arrives as it was typed
     data = os.fsencode(" ".join(args.text)) + (b"" if args.raw else b"\n")
-    (change,) = ctx.write(lambda store: store.wish((job.id,), "send", data))
+    if args.eof and not args.text:
+        data = b""
+    elif not data:
+        raise UsageError("send: --raw what? to end its input: send JOB --eof")
+    # what is empty ends the input, behind all that was sent
+    payloads = (data, b"") if args.eof and data else (data,)
+    (change,) = ctx.write(lambda store: _send_all(store, job.id, payloads))
     if not change.done:
         return Result(notes=(f"job {job.id} {change.why}",), exit_code=EXIT_FAILED)
-    return say(f"sent to job {job.id}", {"id": job.id, "bytes": len(data)})
+    ended = "; its input has ended" if args.eof else ""
+    said = f"sent to job {job.id}{ended}" if data else f"the input of job {job.id} has ended"
+    return say(said, {"id": job.id, "bytes": len(data), "eof": args.eof})

@@ -27,6 +27,8 @@ class Tally:
         self.jobs = 0
         #: that were there already, by their unique keys
         self.existing = 0
+        #: the ids of those, as (first, last)
+        self.found: list[tuple[int, int]] = []
         #: (first, last) of consecutive ids
         self.ranges: list[tuple[int, int]] = []
         self.problems: list[str] = []
@@ -38,22 +40,19 @@ class Tally:
         if Existing in map(type, ids):
             new = [job_id for job_id in ids if type(job_id) is not Existing]
             self.existing += len(ids) - len(new)
+            for job_id in ids:
+                if type(job_id) is Existing:
+                    _extend(self.found, int(job_id), int(job_id))
             ids = new
         if not ids:
             return
         self.jobs += len(ids)
         if ids[-1] - ids[0] == len(ids) - 1:
-            self._extend(ids[0], ids[-1])
+            _extend(self.ranges, ids[0], ids[-1])
         else:
             # somebody else was given some in between
             for job_id in ids:
-                self._extend(job_id, job_id)
-
-    def _extend(self, first: int, last: int) -> None:
-        if self.ranges and self.ranges[-1][1] + 1 == first:
-            self.ranges[-1] = (self.ranges[-1][0], last)
-        else:
-            self.ranges.append((first, last))
+                _extend(self.ranges, job_id, job_id)
 
     def problem(self, number: int, error: QueuectlError) -> None:
         """Note what is wrong with a line."""
@@ -70,14 +69,14 @@ class Tally:
     @property
     def spans(self) -> list[str]:
         """The ids of new jobs as ranges: `5-9`."""
-        return [f"{first}-{last}" if last > first else str(first) for first, last in self.ranges]
+        return _spans(self.ranges)
 
     @property
     def data(self) -> dict[str, object]:
         """What --json says."""
         data: dict[str, object] = {"enqueued": self.jobs, "ids": self.spans}
         if self.existing:
-            data["existing"] = self.existing
+            data.update(existing=self.existing, existing_ids=_spans(self.found))
         return data
 
     @property
@@ -85,10 +84,7 @@ class Tally:
         """The new jobs in a few words: `jobs 5-9`, `job 3`."""
         if not self.jobs:
             return "no jobs"
-        shown = ", ".join(self.spans[:_SPANS_SHOWN]) + (
-            ", …" if len(self.ranges) > _SPANS_SHOWN else ""
-        )
-        return f"{'job' if self.jobs == 1 else 'jobs'} {shown}"
+        return f"{'job' if self.jobs == 1 else 'jobs'} {_shown(self.ranges)}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -98,12 +94,29 @@ class Tally:
         are = (
             "is the same as one that is" if self.existing == 1 else "are the same as some that are"
         )
-        return (f"{plural(self.existing, 'job')} {are} not finished: not enqueued",)
+        which = f"{'job' if self.existing == 1 else 'jobs'} {_shown(self.found)}"
+        return (f"{plural(self.existing, 'job')} {are} not finished ({which}): not enqueued",)
 
     def quiet(self) -> Result:
         """Return the ids of new jobs and nothing else, a line each."""
         lines = "\n".join(map(str, self.ids()))
         return Result(self.data, (Text(lines),) if lines else ())
+
+
+def _extend(ranges: list[tuple[int, int]], first: int, last: int) -> None:
+    if ranges and ranges[-1][1] + 1 == first:
+        ranges[-1] = (ranges[-1][0], last)
+    else:
+        ranges.append((first, last))
+
+
+def _spans(ranges: Sequence[tuple[int, int]]) -> list[str]:
+    return [f"{first}-{last}" if last > first else str(first) for first, last in ranges]
+
+
+def _shown(ranges: Sequence[tuple[int, int]]) -> str:
+    more = ", …" if len(ranges) > _SPANS_SHOWN else ""
+    return ", ".join(_spans(ranges[:_SPANS_SHOWN])) + more
 
 
 def add_in_pieces(ctx: Context, jobs: Iterable[NewJob], total: int) -> Tally:
@@ -126,8 +139,11 @@ def add_in_pieces(ctx: Context, jobs: Iterable[NewJob], total: int) -> Tally:
     return tally
 
 
-def dry_run(ctx: Context, jobs: Iterable[NewJob]) -> Result:
-    """Return the command of each job, a line each; nothing is enqueued."""
+def dry_run(ctx: Context, jobs: Iterable[NewJob], notes: Sequence[str] = ()) -> Result:
+    """Return the command of each job, a line each; nothing is enqueued.
+
+    What tells it from others stands behind it as a comment, so that a shell can read the lines.
+    """
     if ctx.screen.terminal:
         jobs = list(jobs)
     data = (
@@ -135,10 +151,34 @@ def dry_run(ctx: Context, jobs: Iterable[NewJob]) -> Result:
             "command": new.command,
             "args": None if new.args is None else list(new.args),
             "shell": _in_shell(new),
+            **dict(_details(new)),
         }
         for new in jobs
     )
-    return Result(data, (exact_lines(ctx, (command_of(new) for new in jobs)),))
+    return Result(data, (exact_lines(ctx, map(_with_details, jobs)),), notes)
+
+
+def _details(new: NewJob) -> Iterator[tuple[str, object]]:
+    """Yield what tells a job from others: its index, its name, and what it waits for."""
+    if new.array is not None:
+        yield "index", new.array.number
+    if new.name is not None:
+        yield "name", new.name
+    if new.after:
+        from queuectl.commands.demands import WHEN
+
+        for flag, when in WHEN:
+            before = [after.on for after in new.after if after.when == when]
+            if before:
+                yield flag, before
+
+
+def _with_details(new: NewJob) -> str:
+    parts = [
+        f"{name.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in _details(new)
+    ]
+    return f"{command_of(new)}  # {', '.join(parts)}" if parts else command_of(new)
 
 
 def _in_shell(job: NewJob | Job) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from queuectl.commands.context import is_dumb
 from queuectl.commands.looking import overview
 from queuectl.commands.result import Result, Stream, Text
 from queuectl.job import PROCESSING
@@ -23,7 +24,8 @@ _KEYS = "q leaves"
 
 def top(ctx: Context, args: Args) -> Result:
     """Run the command; without a terminal to draw on, or with --json, it is `status`."""
-    if not ctx.screen.terminal or args.json or not (os.isatty(0) and os.isatty(_STDOUT)):
+    drawn = ctx.screen.terminal and not args.json and not is_dumb(ctx.environ)
+    if not (drawn and os.isatty(0) and os.isatty(_STDOUT)):
         return overview(ctx)
     return _Live(ctx).picture()
 

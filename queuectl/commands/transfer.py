@@ -6,6 +6,7 @@ import os
 
 from queuectl.commands.result import Result, Stream, plural, say
 from queuectl.errors import Refused, UsageError
+from queuectl.job import FAILED, PROCESSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 #: jobs restored by one call of the store
 BATCH = 200
 _STANDARD = "-"
+_NAMED = 5
+#: what jobs that were on their way do from now on
+_LIVE = {
+    PROCESSING: "had been processing: to start again from the beginning",
+    FAILED: "had failed: to be tried again when due",
+}
 
 
 def export(ctx: Context, args: Args) -> Result:
@@ -124,15 +131,46 @@ def import_jobs(ctx: Context, args: Args) -> Result:
 
 
 def _import(ctx: Context, file: BinaryIO, name: str) -> Result:
-    jobs = ctx.write(lambda store: _restore(store, file))
-    return say(f"{plural(jobs, 'job')} imported from {name}", {"file": name, "jobs": jobs})
+    brought = ctx.write(lambda store: _restore(store, file))
+    jobs = brought.jobs
+    text = "\n".join((f"{plural(jobs, 'job')} imported from {name}", *brought.live()))
+    return say(text, {"file": name, "jobs": jobs, "schedules": brought.schedules})
 
 
-def _restore(store: Store, file: BinaryIO) -> int:
-    """Bring everything in, in one transaction; return the number of jobs."""
+class _Brought:
+    """What an import has brought in, and what of it goes on by itself."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self.schedules: list[str] = []
+        #: jobs that are not paused, by state
+        self._states: dict[str, int] = {}
+
+    def add(self, job: Job) -> None:
+        self.jobs += 1
+        if not job.paused:
+            self._states[job.state] = self._states.get(job.state, 0) + 1
+
+    def live(self) -> Iterator[str]:
+        """Yield a line for each kind of thing that is live from now on."""
+        if self.schedules:
+            verb = "fires" if len(self.schedules) == 1 else "fire"
+            named = ", ".join(self.schedules[:_NAMED])
+            more = (
+                f" and {len(self.schedules) - _NAMED} more" if len(self.schedules) > _NAMED else ""
+            )
+            yield f"{plural(len(self.schedules), 'schedule')} taken over, which {verb} from now on: {named}{more}"
+        for state, what in _LIVE.items():
+            if self._states.get(state):
+                yield f"{plural(self._states[state], 'job')} {what}"
+
+
+def _restore(store: Store, file: BinaryIO) -> _Brought:
+    """Bring everything in, in one transaction; return what it was."""
     from queuectl import archive
 
-    jobs = 0
+    brought = _Brought()
+    number = 0
     batch: list[Saved] = []
     if file.seekable():
         # a host runs a change again when the group it was in could not be committed
@@ -144,14 +182,16 @@ def _restore(store: Store, file: BinaryIO) -> int:
                 raise UsageError("this is no export of queuectl: its first line does not say so")
             if kind == archive.JOB:
                 batch.append(fields)
-                jobs += 1
-            else:
-                _bring_in(store, kind, fields)
+                brought.add(fields.job)
+            elif _bring_in(store, kind, fields) and not fields.paused:
+                brought.schedules.append(fields.name)
             if len(batch) == BATCH:
                 store.restore(batch)
                 batch = []
+        if not number:
+            raise UsageError("this is no export of queuectl: it is empty")
         store.restore(batch)
-    return jobs
+    return brought
 
 
 def _text(line: bytes, number: int) -> str:
@@ -161,8 +201,8 @@ def _text(line: bytes, number: int) -> str:
         raise UsageError(f"line {number} is no line of a queuectl export") from None
 
 
-def _bring_in(store: Store, kind: str, fields: Any) -> None:
-    """Make what the jobs stand in; what is there already stays as it is."""
+def _bring_in(store: Store, kind: str, fields: Any) -> bool:
+    """Make what the jobs stand in; what is there already stays as it is. True: a schedule is new."""
     from queuectl import archive
 
     if kind == archive.SETTINGS:
@@ -170,10 +210,12 @@ def _bring_in(store: Store, kind: str, fields: Any) -> None:
     elif kind == archive.SCHEDULE:
         if fields.name not in {schedule.name for schedule in store.schedules()}:
             store.put_schedule(fields)
+            return True
     elif kind == archive.QUEUE:
         queue, settings = fields
         _bring_in_queue(store, queue)
         _set(store, settings, queue.name)
+    return False
 
 
 def _bring_in_queue(store: Store, queue: QueueInfo) -> None:

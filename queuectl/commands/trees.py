@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from queuectl.commands.context import Context
-    from queuectl.job import Job, State
+    from queuectl.grammar.selection import Selection
+    from queuectl.job import Job
     from queuectl.store.base import Dependency
 
 COLUMNS = (
@@ -39,15 +40,13 @@ UNICODE = Lines("├─ ", "└─ ", "│  ", "   ")
 ASCII = Lines("|- ", "`- ", "|  ", "   ")
 
 
-def tree(
-    ctx: Context, jobs: Sequence[Job], states: Sequence[State], notes: Sequence[str]
-) -> Result:
+def tree(ctx: Context, jobs: Sequence[Job], chosen: Selection, notes: Sequence[str]) -> Result:
     """Return jobs as a table with a tree in its first column.
 
     A job that waits for several stands below each of them, with what is below it only once.
     """
     if not jobs:
-        return Result([], (), (*notes, picking.where_they_are(ctx.store, states)))
+        return Result([], (), (*notes, picking.where_they_are(ctx.store, chosen)))
     known = {job.id: job for job in jobs}
     after = {job.id: ctx.store.dependencies(job.id) for job in jobs}
     around = reasons.surroundings(ctx.store)
@@ -100,13 +99,14 @@ def drawn(
 def _cells(
     job: Job, before: str, after: Sequence[Dependency], around: reasons.Surroundings, *, again: bool
 ) -> tuple[str | None, ...]:
-    several = len(after) > 1 or any(_SHORT[one.when] for one in after)
+    # at the left edge there is nothing above it that it waits for
+    told = len(after) > 1 or any(_SHORT[one.when] for one in after) or (job.unmet and not before)
     return (
         f"{before}{job.id}" + (" (above)" if again else ""),
         job.shown_state,
         job.queue if job.queue != "default" else None,
         job.name,
-        ", ".join(f"{one.on}{_SHORT[one.when]}" for one in after) if several else None,
+        ", ".join(f"{one.on}{_SHORT[one.when]}" for one in after) if told else None,
         views.reason(job, around, apart=views.WAITING),
         job.words,
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from queuectl.commands.reasons import reasons_for
-from queuectl.commands.result import Column
+from queuectl.commands.result import Column, short_id
+from queuectl.demands import PULLED
 from queuectl.job import COMPLETED, FAILED, PENDING
 from queuectl.timespec import describe_duration, format_time, iso_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from queuectl.commands.reasons import Surroundings
     from queuectl.job import Attempt, Job
+    from queuectl.store.base import HostInfo
 
 STATE_STYLES = {
     "processing": "cyan", "cancelling": "yellow", "completed": "green", "failed": "yellow",
@@ -53,8 +55,27 @@ def job_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
         took(job, around.now),
         waits_for(job, around),
         reason(job, around, apart=WAITING),
-        job.words,
+        command_shown(job),
     )
+
+
+def command_shown(job: Job) -> str:
+    """Return what tells a job from others of its queue: its command, with the message it is for.
+
+    The message that a program claims stands alone; a file that is the standard input behind `<`.
+    """
+    message = job.message
+    if not message:
+        return job.words
+    if job.command == PULLED:
+        return message
+    if any(message in word for word in (job.command, *(job.args or ()))):
+        return job.words
+    import os
+    import shlex
+
+    path = os.path.relpath(message, job.cwd) if os.path.isabs(message) else message
+    return f"{job.words} < {shlex.quote(path)}"
 
 
 def took(job: Job, now: int) -> str | None:
@@ -78,11 +99,10 @@ def waits_for(job: Job, around: Surroundings) -> str | None:
 def reason(job: Job, around: Surroundings, *, apart: Sequence[str] = ()) -> str | None:
     """Return why a job waits, or how it ended when that was not well.
 
-    Reasons of the kinds `apart` stand elsewhere.
+    Reasons of the kinds `apart` stand elsewhere: what comes after them is not what it waits for now.
     """
-    reasons = reasons_for(job, around)
-    first = next((one for one in reasons if one.kind not in apart), None)
-    if first is None:
+    first = reasons_for(job, around)[0]
+    if first.kind in apart:
         return job.reason
     if job.state == COMPLETED:
         return None
@@ -160,6 +180,7 @@ ATTEMPT_COLUMNS = (
     Column("STARTED"),
     Column("TOOK", right=True),
     Column("WAITED", right=True, optional=True),
+    Column("HOST", optional=True),
     Column("ENDED", elastic=True),
     Column("CPU", right=True, optional=True),
     Column("MEMORY", right=True, optional=True),
@@ -167,8 +188,16 @@ ATTEMPT_COLUMNS = (
 )
 
 
-def attempt_cells(attempt: Attempt, now: int) -> Sequence[str | None]:
-    """Return the cells of ATTEMPT_COLUMNS."""
+def host_name(host: str, hosts: Iterable[HostInfo]) -> str:
+    """Return a host's id as people see it, with its machine while it is known."""
+    machine = next((f"{one.hostname} " for one in hosts if one.id == host), "")
+    return f"{machine}{short_id(host)}"
+
+
+def attempt_cells(
+    attempt: Attempt, now: int, hosts: Iterable[HostInfo] = ()
+) -> Sequence[str | None]:
+    """Return the cells of ATTEMPT_COLUMNS; `hosts` are those whose machine is known."""
     end = now if attempt.finished_at is None else attempt.finished_at
     cpu = attempt.user_ms + attempt.system_ms
     waited = None if attempt.due_at is None else max(0, attempt.started_at - attempt.due_at)
@@ -180,6 +209,7 @@ def attempt_cells(attempt: Attempt, now: int) -> Sequence[str | None]:
         format_time(attempt.started_at, now),
         describe_duration(end - attempt.started_at),
         None if waited is None else describe_duration(waited),
+        host_name(attempt.host, hosts) if attempt.host else None,
         ended,
         f"{cpu / 1000:.2f}s" if attempt.finished_at is not None else None,
         size(attempt.max_rss_kib * 1024) if attempt.max_rss_kib else None,
@@ -224,5 +254,5 @@ def dead_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
         format_time(job.finished_at, around.now) if job.finished_at else None,
         str(job.attempts),
         job.reason,
-        job.words,
+        command_shown(job),
     )

@@ -5,29 +5,40 @@ from __future__ import annotations
 import time
 
 from queuectl.commands import picking
+from queuectl.commands.context import is_dumb
 from queuectl.commands.jobs import NO_WORKERS
+from queuectl.commands.progress import meter
+from queuectl.commands.reasons import reasons_for, surroundings
 from queuectl.commands.result import Result, Stream, plural, say
 from queuectl.errors import EXIT_WAIT_FAILED
 from queuectl.grammar.selection import Selection, resolve_single
-from queuectl.job import CANCELLED, COMPLETED, FINAL, STATES
+from queuectl.job import CANCELLED, COMPLETED, FINAL, PROCESSING, STATES
 from queuectl.process.output import STDERR, STDOUT
 from queuectl.store.base import Filter
 from queuectl.timespec import describe_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.grammar.table import Args
     from queuectl.job import Job, State
+    from queuectl.store.base import Store
 
 #: jobs that are told of one by one; of more only the end is
 _TOLD = 500
+#: and that are named in a remark
+_NAMED = 5
+#: reasons of jobs that nothing moves but somebody who acts, and how to say so
+_KEPT = {"paused": "paused", "stopped": "paused", "never-met": "never going to start"}
+_CLOSED = {
+    "queue-paused": "queue {0} is paused, `queue resume {0}` opens it",
+    "no-worker-for-queue": "no worker takes from queue {0}, `worker start --queue {0}` starts one",
+}
 #: seconds between looks while things move, and while nothing does
 _QUICK, _SLOW = 0.02, 0.5
-#: width of the bar, and what takes it off the screen
-_BAR = 24
+#: takes the bar off the screen
 _CLEAR = b"\r\x1b[K"
 _LIVE = tuple(state for state in STATES if state not in FINAL)
 
@@ -48,11 +59,16 @@ def wait(ctx: Context, args: Args) -> Result:
     deadline = None if args.timeout is None else time.monotonic() + args.timeout / 1000
     waiting = any(job.state not in FINAL for job in jobs.values())
     nobody = waiting and not any(host.workers for host in ctx.store.hosts())
-    notes = (NO_WORKERS,) if nobody else ()
-    watch: _Watch | _Crowd = _Watch(ctx, jobs, wanted, deadline)
+    notes = [NO_WORKERS] if nobody else []
+    watch: _Watch | _Crowd
     if len(jobs) > _TOLD:
         watch = _Crowd(ctx, chosen, wanted, deadline)
-    shown = _with_bar(watch) if ctx.screen.terminal and not args.json else _told(watch)
+        notes += watch.paused()
+    else:
+        watch = _Watch(ctx, jobs, wanted, deadline)
+        notes += stuck(ctx.store, [jobs[job_id] for job_id in watch.waits_for], len(jobs))
+    with_bar = ctx.screen.terminal and not args.json and not is_dumb(ctx.environ)
+    shown = _with_bar(watch) if with_bar else _told(watch)
     return Result(None, (Stream(shown, live=True),), notes, then=watch.finish)
 
 
@@ -76,10 +92,9 @@ def _with_bar(watch: _Watch | _Crowd) -> Iterator[tuple[int, bytes]]:
 
 
 def bar_of(total: int, left: int, seconds: float) -> str:
-    """Return `[######....] 12 of 20, about 1m left`."""
+    """Return `[######----] 12 of 20, about 1m left`."""
     done = max(0, total - left)
-    filled = _BAR * done // total if total else _BAR
-    text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done} of {total}"
+    text = f"{meter(done, total)} {done} of {total}"
     if done and left and seconds > 1:
         text += f", about {describe_duration(round(1000 * seconds * left / done))} left"
     return text
@@ -125,6 +140,11 @@ class _Watch:
         """Yield a line for each change, None now and then, until the end or the time is over."""
         return self._lines
 
+    @property
+    def waits_for(self) -> tuple[int, ...]:
+        """The ids of those that have not got there."""
+        return tuple(self._open)
+
     def left(self) -> int:
         """Return how many have not got there."""
         return len(self._open)
@@ -140,11 +160,13 @@ class _Watch:
         amiss = [job for job in self._seen.values() if job.state not in self._wanted]
         if not amiss:
             return Result(data)
-        still = sum(1 for job in amiss if not self._settled(job))
-        what = f"{plural(still, 'job')} not ended in time" if still else ""
-        ended = len(amiss) - still
+        still = [job.id for job in amiss if not self._settled(job)]
+        what = f"{_not_ended(len(still))}: {_some(list(map(str, still)))}" if still else ""
+        ended = [f"{job.id} is {job.state}{_how(job)}" for job in amiss if self._settled(job)]
         other = (
-            f"{plural(ended, 'job')} did not become {' or '.join(self._wanted)}" if ended else ""
+            f"{plural(len(ended), 'job')} did not become {' or '.join(self._wanted)}: {_some(ended)}"
+            if ended
+            else ""
         )
         note = "; ".join(part for part in (other, what) if part)
         return Result(data, notes=(note,), exit_code=EXIT_WAIT_FAILED)
@@ -179,6 +201,45 @@ class _Watch:
         return f"job {job.id}: {before.shown_state} → {job.shown_state}{_how(job)}"
 
 
+def stuck(store: Store, jobs: Sequence[Job], of: int) -> list[str]:
+    """Return a line for each thing that keeps some of these jobs waiting until somebody acts."""
+    if all(job.state == PROCESSING and not job.paused for job in jobs):
+        return []
+    around = surroundings(store)
+    kept: dict[str, list[str]] = {}
+    queues: dict[str, list[str]] = {}
+    for job in jobs:
+        kinds = {reason.kind for reason in reasons_for(job, around)}
+        how = next((_KEPT[kind] for kind in _KEPT if kind in kinds), None)
+        if how is not None:
+            kept.setdefault(how, []).append(str(job.id))
+            continue
+        what = next((_CLOSED[kind] for kind in _CLOSED if kind in kinds), None)
+        if what is not None:
+            queues.setdefault(what.format(job.queue), []).append(str(job.id))
+    lines = []
+    for how, ids in kept.items():
+        who = f"{len(ids)} of them {_are(ids)} {how}: {_some(ids)}"
+        lines.append(f"job {ids[0]} is {how}" if of == 1 else who)
+    for what, ids in queues.items():
+        lines.append(f"{what}; there {'waits' if len(ids) == 1 else 'wait'} {_some(ids)}")
+    return lines
+
+
+def _are(ids: Sequence[str]) -> str:
+    return "is" if len(ids) == 1 else "are"
+
+
+def _some(words: Sequence[str]) -> str:
+    """Return a list of words, a few of them when they are many."""
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return ", ".join(words[:_NAMED]) + more
+
+
+def _not_ended(left: int) -> str:
+    return f"{plural(left, 'job')} {'has' if left == 1 else 'have'} not ended in time"
+
+
 def _how(job: Job) -> str:
     """Return how a job ended and how long that took, in parentheses."""
     parts = []
@@ -211,6 +272,11 @@ class _Crowd:
         """Yield None now and then until nothing is left or the time is over."""
         return self._lines
 
+    def paused(self) -> list[str]:
+        """Return a line when some of them are paused."""
+        held = self._store.count(self._open._replace(paused=True))
+        return [f"{held} of them {'is' if held == 1 else 'are'} paused"] if held else []
+
     def left(self) -> int:
         """Return how many have not got there."""
         return self._store.count(self._open)
@@ -224,7 +290,8 @@ class _Crowd:
         data = {"left": left, "not_completed": amiss}
         if not left and not amiss:
             return Result(data)
-        note = f"{plural(amiss, 'job')} ended otherwise, {left} not ended in time"
+        other = f"{plural(amiss, 'job')} ended otherwise" if amiss else ""
+        note = "; ".join(part for part in (other, _not_ended(left) if left else "") if part)
         return Result(data, notes=(note,), exit_code=EXIT_WAIT_FAILED)
 
     def _follow(self) -> Iterator[str | None]:

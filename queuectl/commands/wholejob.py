@@ -11,11 +11,12 @@ from queuectl.timespec import format_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.grammar.table import Args
     from queuectl.job import Attempt, Job, Output
+    from queuectl.store.base import HostInfo
 
 #: lines of output shown from the beginning and from the end
 _EDGE = 5
@@ -29,7 +30,7 @@ def show(ctx: Context, args: Args) -> Result:
     chosen = picking.selection_of(ctx, args)
     jobs = list(picking.jobs_of(ctx, chosen))
     if not jobs:
-        return Result([], (), (picking.where_they_are(ctx.store, chosen.states),))
+        return Result([], (), (picking.where_they_are(ctx.store, chosen),))
     blocks: list[Text | Table] = []
     around = reasons.surroundings(ctx.store)
     for job in jobs:
@@ -52,7 +53,8 @@ def _data(ctx: Context, job: Job) -> dict[str, object]:
 
 
 def _blocks(ctx: Context, job: Job, around: reasons.Surroundings) -> Iterator[Text | Table]:
-    facts = [*_facts(job, around), *_links(ctx, job)]
+    hosts = ctx.store.hosts()
+    facts = [*_facts(job, around, hosts), *_links(ctx, job)]
     width = max(len(name) for name, _ in facts)
     head = f"job {job.id}" + (f" ({job.name})" if job.name else "") + f": {job.shown_state}"
     why = views.reason(job, around)
@@ -62,7 +64,7 @@ def _blocks(ctx: Context, job: Job, around: reasons.Surroundings) -> Iterator[Te
     attempts = ctx.store.attempts(job.id)
     if not attempts:
         return
-    rows = [views.attempt_cells(attempt, around.now) for attempt in attempts]
+    rows = [views.attempt_cells(attempt, around.now, hosts) for attempt in attempts]
     yield Table(views.ATTEMPT_COLUMNS, rows)
     newest = attempts[-1]
     edges = _edges(ctx, newest)
@@ -78,7 +80,9 @@ def _edges(ctx: Context, attempt: Attempt) -> list[str]:
     return [] if output is None else output_edges(output)
 
 
-def _facts(job: Job, around: reasons.Surroundings) -> Iterator[tuple[str, str]]:
+def _facts(
+    job: Job, around: reasons.Surroundings, hosts: Sequence[HostInfo]
+) -> Iterator[tuple[str, str]]:
     how = "by a shell" if job.shell else "no shell"
     yield "command", f"{job.words}  ({how})"
     place = [f"queue {job.queue}"]
@@ -99,7 +103,7 @@ def _facts(job: Job, around: reasons.Surroundings) -> Iterator[tuple[str, str]]:
     if job.env:
         yield "env", " ".join(sorted(job.env))
     if job.host and job.state == "processing":
-        yield "host", job.host
+        yield "host", views.host_name(job.host, hosts)
 
 
 def _links(ctx: Context, job: Job) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from queuectl.commands.reasons import COUNTED, reasons_for, sentence, surroundin
 from queuectl.commands.result import Result, Text, say
 from queuectl.errors import NotFound
 from queuectl.grammar.selection import LAST
-from queuectl.timespec import describe_duration, format_time
+from queuectl.timespec import describe_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def why(ctx: Context, args: Args) -> Result:
     around = surroundings(ctx.store)
     answers = [_answer(ctx.store, job, around) for job in jobs]
     if not answers:
-        return Result([], notes=(picking.where_they_are(ctx.store, chosen.states),))
+        return Result([], notes=(picking.where_they_are(ctx.store, chosen),))
     lines = "\n".join(f"job {answer['id']} {answer['why']}" for answer in answers)
     single = chosen.only_single and len(answers) == 1
     return Result(answers[0] if single else answers, (Text(lines),))
@@ -51,7 +51,10 @@ def _schedule(ctx: Context, words: Sequence[str]) -> Schedule | None:
 
 def _of_schedule(ctx: Context, one: Schedule) -> Result:
     """Say when a schedule fires next, or why it does not."""
-    now = ctx.store.now()
+    from queuectl.commands.schedules import last as last_of
+    from queuectl.commands.schedules import last_job, local_zone, moment
+
+    now, here = ctx.store.now(), local_zone(ctx.environ) if one.zone else ""
     hosts = any(host.workers for host in ctx.store.hosts())
     if one.paused:
         kind, text = "paused", f"is paused; `schedule resume {one.name}` lets it go on"
@@ -62,12 +65,13 @@ def _of_schedule(ctx: Context, one: Schedule) -> Result:
         text = "fires while a host with workers runs, and there is none; `worker start` starts one"
     else:
         left = describe_duration(one.next_at - now)
-        kind, text = "next", f"fires next in {left}, at {format_time(one.next_at, now)}"
-    last = "" if one.last_at is None else f"; last at {format_time(one.last_at, now)}"
-    if one.note:
-        last += f": {one.note}"
-    elif one.last_job is not None:
-        last += f": job {one.last_job}"
+        kind, text = "next", f"fires next in {left}, at {moment(one.next_at, now, one.zone, here)}"
+    at, made, note = last_of(one, last_job(ctx.store, one))
+    last = "" if at is None else f"; last at {moment(at, now, one.zone, here)}"
+    if note:
+        last += f": {note}"
+    elif made is not None:
+        last += f": job {made}"
     data = {"schedule": one.name, "reasons": [kind], "why": text + last}
     return say(f"schedule {one.name} {text}{last}", data)
 

@@ -14,6 +14,8 @@ from queuectl.timespec import describe_duration, format_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from queuectl.commands.context import Context
     from queuectl.commands.foreground import Foreground
     from queuectl.grammar.table import Args
@@ -26,10 +28,12 @@ MOST_WORKERS = 1000
 _QUICK, _SLOW, _PROCESS_END = 0.02, 0.5, 5.0
 #: and how long a host without workers may take to leave the registry, if it is not a shell
 _LEAVING = 1.0
+#: characters of a host's id that are enough to mean it
+_SHORTEST_ID = 4
 _COLUMNS = (
     Column("HOST"), Column("MACHINE"), Column("USER", optional=True), Column("PID", right=True),
     Column("WORKERS", right=True), Column("QUEUES", optional=True), Column("RUNNING", elastic=True, optional=True),
-    Column("RESOURCES", optional=True), Column("SINCE"), Column("STATE", styles={"stopping": "yellow", "here": "green"}, optional=True),
+    Column("RESOURCES", optional=True), Column("SINCE"), Column("SEEN", optional=True, telling=True), Column("STATE", styles={"stopping": "yellow", "here": "green"}, optional=True),
 )  # fmt: skip
 
 
@@ -39,7 +43,7 @@ def start(ctx: Context, args: Args) -> Result:
     from queuectl.commands.picking import check_queues
 
     forget_remarks(ctx)
-    queues = tuple(dict.fromkeys(name for word in args.queue for name in word.split(",") if name))
+    queues = tuple(dict.fromkeys(args.queue))
     check_queues(ctx.store, queues)
     resources = parse_resources(args.resource)
     if args.detach and (args.workers or 1) <= MOST_WORKERS:
@@ -65,11 +69,21 @@ def start(ctx: Context, args: Args) -> Result:
         if foreground is not None:
             foreground.let_go()
         raise
-    result = say(*_started(host, asked, now, before, queues))
+    result = say(*_started(host, asked, now, before, queues), notes=tuple(_advice(now)))
     if foreground is None:
         return result
     foreground.watch()
     return result._replace(then=foreground.stay_detached if is_detached() else foreground.stay)
+
+
+def _advice(workers: int) -> Iterator[str]:
+    """Yield a remark when there are more workers than a machine of this size has use for, as a rule."""
+    processors = os.cpu_count() or 1
+    if workers > 4 * processors + 16:
+        yield (
+            f"{workers} workers on {plural(processors, 'processor')}: as many jobs run at once;"
+            " `worker stop N` takes some away"
+        )
 
 
 def _foreground(ctx: Context, args: Args, host: WorkerHost, queues: tuple[str, ...]) -> Foreground:
@@ -125,9 +139,8 @@ def stop(ctx: Context, args: Args) -> Result:
         stopped += number
         asked[info.id] = info._replace(workers=info.workers - number)
         ids.extend(held)
-        lines.append(
-            f"host {short_id(info.id)}: {plural(number, 'worker')} stopping{_waiting_for(held, now=args.now)}"
-        )
+        what = f"{plural(number, 'worker')} stopping" if number else "stopping"
+        lines.append(f"host {short_id(info.id)}: {what}{_waiting_for(held, now=args.now)}")
     if not lines:
         return say("no workers are running", {"stopping": 0, "running": []})
     return say("\n".join(lines), {"stopping": stopped, "running": ids})._replace(
@@ -202,21 +215,34 @@ def _await_process(host: HostInfo) -> None:
 def _waiting_for(ids: list[int], *, now: bool) -> str:
     if not ids:
         return ""
-    jobs = jobs_named(ids)
-    return f"; {jobs} ended and handed back" if now else f" when {jobs} ended"
+    have = "has" if len(ids) == 1 else "have"
+    end = "are ended and handed back" if len(ids) > 1 else "is ended and handed back"
+    return f"; {jobs_named(ids)} {end}" if now else f" when {jobs_named(ids)} {have} ended"
 
 
 def _asked_hosts(ctx: Context, word: str | None) -> list[HostInfo]:
     """Return the hosts that `worker stop` is about. Raises UsageError when that is not clear."""
-    hosts = [host for host in ctx.store.hosts() if host.workers]
+    # one that drains has no workers any more, and may be asked to end what it runs
+    hosts = [host for host in ctx.store.hosts() if host.workers or _runs_something(ctx, host)]
     if word == "all":
         return hosts
     if word is not None:
-        found = [host for host in hosts if host.id.startswith(word)]
+        found = [host for host in hosts if host.id == word] or [
+            host for host in hosts if host.hostname == word
+        ]
+        if (
+            not found
+            and len(word) < _SHORTEST_ID
+            and any(host.id.startswith(word) for host in hosts)
+        ):
+            raise UsageError(
+                f"worker stop: {word!r} is too little of an id: give {_SHORTEST_ID} characters or more"
+            )
+        found = found or [host for host in hosts if host.id.startswith(word)]
         if not found:
             raise NotFound(f"no host {word!r} with workers; `worker list` shows them")
         if len(found) > 1:
-            raise UsageError(f"{word!r} can be {plural(len(found), 'host')}; give more of its id")
+            raise UsageError(f"{word!r} can be {plural(len(found), 'host')}; give the id of one")
         return found
     machine, user = os.uname().nodename, user_name()
     own = [host for host in hosts if host.hostname == machine and host.user == user]
@@ -226,6 +252,10 @@ def _asked_hosts(ctx: Context, word: str | None) -> list[HostInfo]:
     if not own and hosts:
         raise UsageError("worker stop: only other users or machines have workers; add --host ID")
     return own
+
+
+def _runs_something(ctx: Context, host: HostInfo) -> bool:
+    return any(held.started_at is not None for held in ctx.store.held_by(host.id))
 
 
 def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
@@ -238,13 +268,15 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
             held.job_id for held in ctx.store.held_by(host.id) if held.started_at is not None
         ]
         state = "here" if own is not None and own.id == host.id else None
-        if host.stop_requested:
+        # one that has heard has no workers any more, and still runs what they had
+        if host.stop_requested or (running and not host.workers):
             state = "stopping"
         used = _used(ctx, host, running)
         rows.append((
             short_id(host.id), host.hostname, host.user, str(host.pid), str(host.workers),
             " ".join(host.queues), " ".join(map(str, running)), _resources(host, used),
-            format_time(host.started_at, now), state,
+            format_time(host.started_at, now),
+            f"{describe_duration(now - host.seen_at)} ago" if host.is_silent(now) else None, state,
         ))  # fmt: skip
         data.append({
             "host": host.id, "machine": host.hostname, "user": host.user, "pid": host.pid,

@@ -135,9 +135,22 @@ class Grammar:
             args = bind(parser, flags, positionals)
         else:
             args = Args(_defaults(command))
+        for param in command.params:
+            if param.commas:
+                setattr(args, param.name, _pieces(getattr(args, param.name)))
         if command.tail:
             setattr(args, command.tail.name, reading.tail or Tail())
         return args
+
+
+def _pieces(values: Sequence[object]) -> list[object]:
+    """Return the values that commas separate, each by itself; what is no text has been read as a list."""
+    pieces: list[object] = []
+    for value in values:
+        found = [piece for piece in value.split(",") if piece] if isinstance(value, str) else []
+        # one of nothing but commas is for whoever says that it is wrong
+        pieces += found or [value]
+    return pieces
 
 
 def _session(reading: Reading) -> dict[str, str]:

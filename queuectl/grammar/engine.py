@@ -69,8 +69,26 @@ def bind(parser: argparse.ArgumentParser, flags: Sequence[str], positionals: Seq
     Flags come first and joined with their values, so that no positional is taken for one.
     """
     args = Args()
+    if positionals and parser.prog == "cancel" and _is_signal(positionals[0]):
+        raise UsageError(_signal_meant(positionals))
     parser.parse_args([*flags, "--", *positionals] if positionals else flags, namespace=args)
     return args
+
+
+def _is_signal(word: str) -> bool:
+    return word[:1] == "-" and word[1:].isdigit()
+
+
+def _signal_meant(words: Sequence[str]) -> str:
+    """Say what stands here for `kill -9 3`."""
+    import signal
+
+    number = words[0][1:]
+    known = {str(int(one)): one.name.removeprefix("SIG") for one in signal.Signals}
+    jobs = " ".join(words[1:]) or "JOB"
+    name = known.get(number, number)
+    now = f"; to end it at once: cancel --now {jobs}" if name == "KILL" else ""
+    return f"cancel: {words[0]} is no job; to send a signal: signal {name} {jobs}{now}"
 
 
 def _options(command: Command, param: Param) -> dict[str, Any]:
@@ -139,11 +157,25 @@ def _whole(name: str, text: str, lowest: int | None) -> int:
     return number
 
 
+def _one_job(name: str, text: str) -> str:
+    """Return a text that is no selection of many jobs, as far as it shows. Raises UsageError."""
+    first, dash, last = text.partition("-")
+    is_range = first.isdigit() and bool(dash) and (not last or last.isdigit())
+    if is_range or "," in text or text == "all" or text in STATES:
+        command = name.partition(":")[0]
+        raise UsageError(
+            f"{command} takes one job, and {text} can be many jobs: `follow {text}` shows what they wrote"
+        )
+    return text
+
+
 READERS: dict[str, Callable[[str, str], object]] = {
     "text": _text,
     "int": lambda name, text: _whole(name, text, None),
     "size": lambda name, text: _whole(name, text, 0),
     "count": lambda name, text: _whole(name, text, 1),
     "duration": lambda name, text: parse_duration(text, name),
+    "duration-or-none": lambda name, text: text if text == "none" else parse_duration(text, name),
+    "one-job": _one_job,
     "states": read_states,
 }

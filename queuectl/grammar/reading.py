@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from queuectl.errors import did_you_mean
 from queuectl.grammar.table import FLAG, HELP, JSON, OPTION, SESSION, Command, Param, Tail
-from queuectl.grammar.tokens import BLANKS, COMMENT, OPERATOR, Word, next_word, skip_blanks
+from queuectl.grammar.tokens import (
+    BLANKS,
+    COMMENT,
+    OPERATOR,
+    OPERATORS,
+    Word,
+    next_word,
+    skip_blanks,
+)
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -25,6 +33,14 @@ FLAG_WORD = "flag"
 STANDARD_INPUT = "-"
 #: a line that begins with it is a command to run now
 BANG = "!"
+#: how this program is started, for hints
+PROGRAM = "queuectl"
+#: characters of what stands before an operator that a hint repeats
+_REPEATED = 60
+#: what separates commands: here that is the end of a line
+_SEPARATORS = frozenset((";", "&&", "||"))
+#: what a line ends with that goes on
+_GOES_ON = "\\"
 
 
 class Token(Record):
@@ -99,13 +115,18 @@ class LineSource:
 
     from_argv = False
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, program: str = PROGRAM) -> None:
+        """`program` is what a hint says to start this program in a shell."""
         self.text = text
+        self._program = program
         self._position = 0
 
     def next(self) -> Word | None:
-        """Return the next word, None at the end."""
-        word = next_word(self.text, self._position)
+        """Return the next word, None at the end. Ends of rows that go on are passed over."""
+        start = skip_blanks(self.text, self._position)
+        while self.text.startswith(f"{_GOES_ON}\n", start):
+            start = skip_blanks(self.text, start + 2)
+        word = next_word(self.text, start)
         if word is not None:
             self._position = word.end
         return word
@@ -117,6 +138,15 @@ class LineSource:
         trimmed = text.rstrip(BLANKS)
         # a backslash at the end escapes the blank after it
         return Tail(text if trimmed.endswith("\\") else trimmed, None, verbatim, start)
+
+    def in_shell(self, word: Word) -> str:
+        """Return how a line goes on in a shell that has an operator here."""
+        before = self.text[: word.start].strip()
+        if not before or len(before) > _REPEATED:
+            before = "list"
+        blank = "" if word.text == ";" else " "
+        more = "" if word.text == "&" else " …"
+        return f"{BANG}{self._program} {before}{blank}{word.text}{more}"
 
     def shell_out(self) -> Tail | None:
         """Return what follows a `!` that the line begins with."""
@@ -149,9 +179,55 @@ class WordsSource:
         start = word.end if verbatim else word.start
         return Tail(None, self._words[start:], verbatim, start)
 
+    def in_shell(self, word: Word) -> str:
+        """Return the word: a shell has taken its operators out of a command line."""
+        return word.text
+
     def shell_out(self) -> Tail | None:
         """Return None: on a command line the user's own shell is there to run things."""
         return None
+
+
+def goes_on(text: str) -> bool:
+    """Whether a line ends in a backslash that says, as in a shell, that the next row belongs to it.
+
+    Not one that is escaped, in single quotes or in a comment.
+    """
+    if not text.endswith(_GOES_ON):
+        return False
+    position, quote, blank = 0, "", True
+    while position < len(text):
+        char = text[position]
+        if char == "\\" and quote != "'":
+            if position + 1 == len(text):
+                return True
+            position += 2
+            blank = False
+            continue
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char == "#" and blank:
+            end = text.find("\n", position)
+            if end < 0:
+                return False
+            position = end
+        blank = not quote and (text[position] in BLANKS or text[position] in OPERATORS)
+        position += 1
+    return False
+
+
+def joined(text: str) -> str:
+    """Return rows as the one line that they make: a backslash at the end of a row is taken out."""
+    if f"{_GOES_ON}\n" not in text:
+        return text
+    whole = ""
+    *rows, last = text.split("\n")
+    for row in rows:
+        whole += row
+        whole = whole[:-1] if goes_on(whole) else f"{whole}\n"
+    return whole + last
 
 
 def read(index: Index, source: LineSource | WordsSource) -> Reading:
@@ -184,7 +260,7 @@ def read(index: Index, source: LineSource | WordsSource) -> Reading:
             tokens.append(Token(ERROR, word.start, word.end, word.text, None, fault))
             return Reading(None, tuple(tokens), group=group)
     if entry is None:
-        fault = _operator_fault(word) or _unknown(index, word.text, source)
+        fault = _operator_fault(word, source) or _unknown(index, word.text, source)
         return Reading(None, (Token(ERROR, word.start, word.end, word.text, None, fault),))
     tokens.append(Token(COMMAND, word.start, word.end, word.text))
     return _read_arguments(entry, source, tokens)
@@ -196,6 +272,8 @@ def _read_arguments(
     awaiting: Param | None = None
     tail: Tail | None = None
     places = list(command.positionals)
+    # an alias is named as it was typed
+    typed = " ".join(token.text for token in tokens)
     ended = False
     while (word := source.next()) is not None:
         if word.kind == COMMENT:
@@ -203,7 +281,7 @@ def _read_arguments(
             continue
         flag_like = not ended and len(word.text) > 1 and word.text.startswith("-")
         if awaiting is not None and not (flag_like and _is_flag(command, word.text)):
-            tokens.append(_value(word, awaiting))
+            tokens.append(_value(word, awaiting, source))
             awaiting = None
         elif flag_like and word.text == "--":
             tokens.append(Token(FLAG_WORD, word.start, word.end, word.text))
@@ -211,7 +289,7 @@ def _read_arguments(
                 return _with_tail(command, source.tail(word, verbatim=True), tokens)
             ended = True
         elif flag_like and not _is_number(word.text):
-            token = _flag(command, word, from_argv=source.from_argv)
+            token = _flag(command, word, typed, from_argv=source.from_argv)
             tokens.append(token)
             wants = token.param is not None and token.param.kind == OPTION
             awaiting = token.param if wants and "=" not in word.text else None
@@ -220,7 +298,7 @@ def _read_arguments(
             place = places[0] if places else None
             if place is not None and place.nargs not in ("*", "+"):
                 places.pop(0)
-            tokens.append(_value(word, place))
+            tokens.append(_value(word, place, source))
         elif word.text != STANDARD_INPUT:
             return _with_tail(command, source.tail(word, verbatim=False), tokens)
         else:
@@ -244,8 +322,8 @@ def _tail_tokens(tail: Tail) -> tuple[Token, ...]:
     return (Token(TAIL_TEXT, tail.start, end, tail.text),) if tail.text else ()
 
 
-def _value(word: Word, param: Param | None) -> Token:
-    fault = _operator_fault(word)
+def _value(word: Word, param: Param | None, source: LineSource | WordsSource) -> Token:
+    fault = _operator_fault(word, source)
     if word.open_quote:
         fault = f"the quote {word.open_quote} is not closed"
     kind = ERROR if fault else VALUE
@@ -256,7 +334,7 @@ def _is_flag(command: Command, text: str) -> bool:
     return command.flag(text) is not None or command.session_flag(text) is not None
 
 
-def _flag(command: Command, word: Word, *, from_argv: bool) -> Token:
+def _flag(command: Command, word: Word, typed: str, *, from_argv: bool) -> Token:
     session = command.session_flag(word.text)
     param = session or command.flag(word.text)
     fault = ""
@@ -266,9 +344,9 @@ def _flag(command: Command, word: Word, *, from_argv: bool) -> Token:
         name = word.text.partition("=")[0]
         known = [flag.flag for flag in (*command.flags, *(SESSION if from_argv else ()))]
         hint = did_you_mean(name, known)
-        fault = f"{command.name}: no flag {name}{hint}{_or(hint, _behind_hyphens(command, name))}"
+        fault = f"{typed}: no flag {name}{hint}{_or(hint, _behind_hyphens(command, name))}"
     elif param.kind == FLAG and "=" in word.text:
-        fault = f"{command.name}: {param.flag} takes no value"
+        fault = f"{typed}: {param.flag} takes no value"
     return Token(ERROR if fault else FLAG_WORD, word.start, word.end, word.text, param, fault)
 
 
@@ -293,10 +371,11 @@ def _is_number(text: str) -> bool:
     return text[1:].replace(".", "", 1).isdigit()
 
 
-def _operator_fault(word: Word) -> str:
+def _operator_fault(word: Word, source: LineSource | WordsSource) -> str:
     if word.kind != OPERATOR:
         return ""
-    return f"{word.text} means nothing here; to use a shell: !queuectl list | …"
+    alone = ": one command a line" if word.text in _SEPARATORS else ""
+    return f"{word.text} means nothing here{alone}; to use a shell: {source.in_shell(word)}"
 
 
 def _one_of(words: Mapping[str, Command]) -> str:

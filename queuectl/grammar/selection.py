@@ -192,5 +192,5 @@ def _id_of(store: Store, item: int | str, last: Callable[[], int | None]) -> int
     if found is None:
         ours = OTHER_WORDS.get(item.lower())
         hint = f"; did you mean {ours}?" if ours else did_you_mean(item, (*STATES, ALL, LAST))
-        raise NotFound(f"no job named {item!r}{hint}")
+        raise NotFound(f"no job {item}{hint}")
     return found

@@ -26,6 +26,8 @@ STAND_STILL, ALONE, HUNG_UP = b"stand still", b"alone", b"hung up"
 STOPPING, GOING_ON = b"s", b"c"
 #: logs of hosts that are kept
 LOGS = 20
+#: signals that ask something of a host; others may have a handler only so that they do nothing
+ASKING = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM))
 #: seconds within which the same signal, sent to a group, arrives a second time through the front
 ECHO = 0.1
 
@@ -125,7 +127,12 @@ def join(reader: int, writer: int, *, foreground: bool = False) -> None:
 
 
 def once(numbers: bytes) -> bytes:
-    """Leave out signals that this process has just had: sent to its group, its front hands them on."""
+    """Return those of some signals that ask something of this process, each when it comes first.
+
+    What it has just had is left out: sent to its group, its front hands it on. So is job control: a
+    host that is stopped at a terminal goes on.
+    """
+    numbers = bytes(number for number in numbers if number in ASKING)
     if _link is None:
         return numbers
     now = time.monotonic()
@@ -176,6 +183,9 @@ def go_headless(local: str, host_id: str, word: bytes = b"") -> str:
     log = nowhere if log is None else log
     for standard, descriptor in enumerate((nowhere, log, log)):
         os.dup2(descriptor, standard)
+    for descriptor in {nowhere, log}:
+        if descriptor > 2:
+            os.close(descriptor)
     front = link()
     if front is not None and word:
         front.part(word)

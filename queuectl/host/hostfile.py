@@ -30,6 +30,7 @@ from queuectl.job import (
     Outcome,
     Output,
 )
+from queuectl.paths import sync_directory
 from queuectl.record import Record
 
 TYPE_CHECKING = False
@@ -134,7 +135,7 @@ class HostFile:
             self._grow()
             os.fsync(self._file)
             os.rename(temporary, path)
-            _sync_directory(os.path.dirname(path))
+            sync_directory(os.path.dirname(path))
         except BaseException:
             self._remove(temporary)
             raise
@@ -233,14 +234,6 @@ def _pack_exit(claim: Claim, outcome: Outcome) -> bytes:
         EXITED, _KINDS.index(outcome.kind), flags, outcome.code or 0, claim.run, claim.job_id, 0, 0,
         outcome.started_at or 0, outcome.finished_at or 0, stdout, stderr, claim.token.encode(), detail,
     )  # fmt: skip
-
-
-def _sync_directory(path: str) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 _open_files: weakref.WeakSet[HostFile] = weakref.WeakSet()

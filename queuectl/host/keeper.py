@@ -1,8 +1,9 @@
 """The keeper: a host's threads for what is to be done now and then.
 
 One beats the heart, and nothing else, so that nobody takes the host for dead while the other waits
-for the store. That one recovers hosts that are dead; reaps what jobs left behind; and prunes what
-the settings no longer keep. It never writes by itself: writes go through the pump.
+for the store. The other recovers hosts that are dead, reaps what jobs left behind, prunes what the
+settings no longer keep, and sweeps up files of jobs that other machines have pruned. It never writes
+to the store by itself: that goes through the pump.
 """
 
 from __future__ import annotations
@@ -43,40 +44,46 @@ class Keeper:
     def __init__(self, store: Store, host: WorkerHost) -> None:
         self._store = store
         self._host = host
-        self._stop = threading.Event()
+        #: no more rounds; and no more beats
+        self._stop, self._dead = threading.Event(), threading.Event()
         self._recoverer = Recoverer(store, host.id, host.call, host.failed)
-        self._threads = [
-            threading.Thread(target=self._every, args=(seconds, act), name=name, daemon=True)
-            for name, seconds, act in (("heart", BEAT, host.beat), ("keeper", ROUND, self._round))
-        ]
+        self._heart = threading.Thread(
+            target=self._every, args=(BEAT, host.beat, self._dead), name="heart", daemon=True
+        )
+        self._rounds = threading.Thread(
+            target=self._every, args=(ROUND, self._round, self._stop), name="keeper", daemon=True
+        )
         self._renewed = self._pruned = time.monotonic()
         self._swept = self._pruned + FIRST_SWEEP - SWEEP
 
     def start(self) -> None:
         """Begin, with a look for dead hosts."""
-        for thread in self._threads:
-            thread.start()
+        self._heart.start()
+        self._rounds.start()
 
     def stop(self, timeout: float | None = None) -> bool:
-        """End after the present round; False: it goes on beyond the time given."""
+        """End after the present round; False: it goes on beyond the time given. The heart beats on."""
         self._stop.set()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(None if deadline is None else max(0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        self._rounds.join(timeout)
+        return not self._rounds.is_alive()
+
+    def die(self) -> None:
+        """Stop the heart as well, when all has been reported: without it a host is taken for stalled."""
+        self._dead.set()
+        self._heart.join()
 
     def renew_soon(self) -> None:
         """Have the host's row in the registry written again in the next round. Any thread."""
         self._renewed = float("-inf")
 
-    def _every(self, seconds: float, act: Callable[[], None]) -> None:
+    def _every(self, seconds: float, act: Callable[[], None], over: threading.Event) -> None:
         while True:
             try:
                 act()
             except Exception as error:  # noqa: BLE001 - the heart must go on beating
-                if not self._stop.is_set():
+                if not over.is_set():
                     self._host.failed(error)
-            if self._stop.wait(seconds):
+            if over.wait(seconds):
                 return
 
     def _round(self) -> None:

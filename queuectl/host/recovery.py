@@ -31,6 +31,7 @@ from queuectl.host.hostfile import (
 from queuectl.job import LOST, Outcome, Output
 from queuectl.paths import host_path, hosts_directory, output_path, wake_path
 from queuectl.process.attempt import end_survivors, pid_start
+from queuectl.process.output import recovered
 from queuectl.store.base import Settlement
 from queuectl.store.expiry import recover_expired
 
@@ -297,6 +298,7 @@ def _with_output(outcome: Outcome, slot: Slot, path: str) -> Outcome:
 def _left_output(path: str) -> Output:
     """Return what a lost attempt had written to its file by then; the last of it is missing."""
     try:
-        return Output(path=path, stdout_bytes=os.stat(path).st_size, complete=False)
+        return recovered(path) or Output(complete=False)
     except OSError:
-        return Output(complete=False)
+        # it is there: whoever asks for it may be able to read it
+        return Output(path=path, complete=False)

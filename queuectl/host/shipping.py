@@ -248,7 +248,11 @@ def sweep(store: Store, wait: Callable[[], bool]) -> int:
             where = Filter(ranges=((min(files), max(files)),))
             gone = files.keys() - {job.id for job in store.jobs(where)}
             for path in (path for job_id in gone for path in files[job_id]):
-                os.unlink(path)
+                try:
+                    os.unlink(path)
+                except FileNotFoundError:
+                    # the pump, or another host of this machine, was faster
+                    pass
             swept += len(gone)
         if wait():
             break

@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 #: seconds a thread may keep the GIL while another wants it: a spawn beside a busy thread waits so
 #: long for its turn several times over, and the default of 5 ms makes it 20 times slower
 SWITCH_INTERVAL = 0.0005
+#: seconds for which a host of a shared store tries to take its leave of a store that does not
+#: answer, and to report what its jobs came to; who recovers it has that from the host file
+LEAVE, REPORT = 3.0, 60.0
 
 
 class WorkerHost(Events):
@@ -224,7 +227,8 @@ class WorkerHost(Events):
         """Stop all workers, wait for them, report what is left, and leave the store's registry.
 
         False: workers still run after `timeout` seconds, call again; or not all could be reported,
-        and the next host recovers it from this host's file.
+        and the next host recovers it from this host's file. A shared store that does not answer
+        is given LEAVE seconds when there is nothing to report, else REPORT.
         """
         if self._closed is not None:
             return self._closed
@@ -241,14 +245,20 @@ class WorkerHost(Events):
             return False
         if self._tenancy is not None:
             self._tenancy.stop()
+            if deadline is None:
+                deadline = time.monotonic() + (REPORT if any(self.queue.waiting()) else LEAVE)
         self._keeper.stop(left())
         self.queue.close()
         if self._pump.join(left()):
-            self._closed = not self.queue.waiting()[1] and self._forget()
+            away = self._tenancy is not None and self._pump.trouble
+            self._closed = not self.queue.waiting()[1] and not away and self._forget()
         else:
             self._pump.give_up()
             self._closed = False
-        self._file.close(keep=not self._closed)
+        self._keeper.die()
+        # a lease that holds nothing ends by itself: no file is needed to recover it by
+        nothing = self._tenancy is not None and not (self._records or any(self.queue.waiting()))
+        self._file.close(keep=not self._closed and not nothing)
         return self._closed
 
     def _forget(self) -> bool:

@@ -36,6 +36,8 @@ class _Said(Record):
     conn: Connection
     queue: str
     message: str
+    #: why the client is sent away behind this answer; then there is no message
+    away: str = ""
 
 
 class _Bucket:
@@ -138,7 +140,7 @@ class MessageIntake(LineServer):
         self.log(WARNING, f"{self.kind}: {conn.peer} was sent away: {why}", peer=conn.peer)
         self._over.add(conn)
         conn.take_rest()
-        self._said.append(_Said(conn, "", why))
+        self._said.append(_Said(conn, "", "", why))
 
     # ---- jobs ---------------------------------------------------------------------------------
 
@@ -168,13 +170,15 @@ class MessageIntake(LineServer):
             answers[place] = answer
         for one, answer in zip(said, answers, strict=True):
             one.conn.send(answer, wait=False)
-            if not one.queue:
+            if one.away:
                 one.conn.close_when_drained()
 
     def _job(self, said: _Said) -> NewJob:
         """Return the job of a message. Raises QueuectlError."""
+        if said.away:
+            raise QueuectlError(said.away)
         if not said.queue:
-            raise QueuectlError(said.message)
+            raise QueuectlError("no queue before the blank: a line is QUEUE MESSAGE")
         if not said.message:
             raise QueuectlError(f"no message for queue {said.queue!r}: a line is QUEUE MESSAGE")
         return self._deliverer.maker(said.queue)(said.message)

@@ -11,7 +11,7 @@ import time
 from queuectl.commands import GRAMMAR
 from queuectl.commands.context import SCRIPT, Context
 from queuectl.commands.result import Stream, parts
-from queuectl.errors import EXIT_FAILED, Interrupted, QueuectlError, Refused
+from queuectl.errors import EXIT_FAILED, Interrupted, QueuectlError, Refused, UsageError
 from queuectl.intake import legacy
 from queuectl.intake.log import ERROR
 from queuectl.record import Record
@@ -207,13 +207,25 @@ def failure(message: str, exit_code: int) -> bytes:
 
 def _understood(text: str) -> Invocation | None:
     """Return what a line asks for; None: it is empty. Raises UsageError, Refused."""
-    invocation = GRAMMAR.parse_line(text)
+    try:
+        invocation = GRAMMAR.parse_line(text)
+    except UsageError as error:
+        raise UsageError(_without_bang(str(error)), **error.facts) from None
     if invocation is not None and invocation.command.local:
         name = invocation.command.name
         raise Refused(f"{name} is for the one who types it: it cannot be asked for over a socket")
     if invocation is not None:
         invocation.args.json = True
     return invocation
+
+
+def _without_bang(advice: str) -> str:
+    """Return advice on an unknown command without the `!` that is refused here."""
+    before, bang, behind = advice.partition("un it now: !")
+    if not bang:
+        return advice
+    letter = "Q" if before.endswith("R") else "q"
+    return f"{before[:-1]}{letter}ueue it: {behind.partition('; queue it: ')[2]}"
 
 
 def _failed(message: str, exit_code: int, data: object = None) -> Iterator[str]:

@@ -64,6 +64,7 @@ class SocketIntake(LineServer):
             raise
         super().__init__(listener, limits_of(host.store, messages=False), log)
         self.where = path
+        self._file = _file_at(path)
         self._host = host
         self._environ = environ
         self._lock = threading.Lock()
@@ -74,12 +75,13 @@ class SocketIntake(LineServer):
         self.limits = limits_of(self._host.store, messages=False)
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Close everything, remove the socket, then let go of its lock."""
+        """Close everything, remove the socket, then let go of its lock.
+
+        Somebody may have removed both and put another one there: that is left alone.
+        """
         super().stop(timeout)
-        try:
+        if self._file == _file_at(self.where) != (0, 0):
             os.unlink(self.where)
-        except FileNotFoundError:
-            pass
         self._lock_file.close()
 
     # ---- as the server asks -------------------------------------------------------------------
@@ -199,6 +201,15 @@ class SocketIntake(LineServer):
                 for conn in [conn for conn in self._clients if conn.gone]:
                     if not self._clients[conn].running:
                         del self._clients[conn]
+
+
+def _file_at(path: str) -> tuple[int, int]:
+    """Return what tells a file from another one of its name; zeros: there is none."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _text(line: bytes) -> str:

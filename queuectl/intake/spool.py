@@ -21,6 +21,7 @@ from queuectl.intake.limits import LONGEST_MESSAGE
 from queuectl.intake.log import ERROR, INFO, WARNING
 from queuectl.intake.session import PeerContext
 from queuectl.intake.spoolfile import SpoolFile, open_file, pack, refuse_foreign, unpack
+from queuectl.intake.unread import Unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class _Queue:
         self.files: list[SpoolFile] = []
         self.note: bytes | None = None
         self.known = False
+        self.unread: Unread | None = None
 
     def places(self) -> list[Place]:
         return [file.place for file in self.files]
@@ -82,6 +84,8 @@ class SpoolIntake:
         self._only = frozenset(only)
         self._deliverer = Deliverer(PeerContext(host, environ, lambda: False))
         self._queues: dict[str, _Queue] = {}
+        #: the directory's entries at the last look
+        self._entries: list[str] = []
         #: what has been said about a file, to be said once
         self._said: dict[str, str] = {}
         self._stop = threading.Event()
@@ -176,7 +180,7 @@ class SpoolIntake:
         """Return the queues that have a file, and those that had one."""
         found = set(self._queues)
         try:
-            entries = os.listdir(self.where)
+            self._entries = entries = os.listdir(self.where)
             self._unsay("")
         except OSError as error:
             self._say("", f"{self.where}: {error.strerror}")
@@ -215,7 +219,19 @@ class SpoolIntake:
                 moved = True
         self._unsay(name)
         self._let_go(queue)
+        self._tell_of_unread(queue)
         return moved
+
+    def _tell_of_unread(self, queue: _Queue) -> None:
+        """Say which renamed files of a queue nobody has read."""
+        present = f"{queue.name}{SUFFIX}"
+        if queue.unread is None:
+            queue.unread = Unread(self._store, self._host.call, f"{self._prefix}/{queue.name}/read")
+        renamed = [name for name in self._entries if name.startswith(present) and name != present]
+        reading = {file.inode for file in queue.files}
+        for name in queue.unread.look(self.where, renamed, reading):
+            self._log(WARNING, f"spool: {name} was renamed before it was read: its lines are not enqueued;"
+                      f" `cat {name} >>{present}` would do it", file=name)  # fmt: skip
 
     def _path(self, name: str) -> str:
         return f"{self.where}/{name}{SUFFIX}"
@@ -369,6 +385,8 @@ class SpoolIntake:
         except _Stale:
             self._recall(queue)
             return
+        if queue.unread is not None:
+            queue.unread.remember([file.place for file in over if not file.deleted])
         for file in over:
             file.close()
         queue.files = staying

@@ -101,6 +101,10 @@ class SpoolFile:
             position += len(data)
         return None
 
+    def end(self) -> Place:
+        """Return the place at its end."""
+        return self._place_at(os.fstat(self._fd).st_size)
+
     def left(self) -> int:
         """Return how many bytes have not been read."""
         return max(0, os.fstat(self._fd).st_size - self.place.offset)

@@ -34,7 +34,7 @@ WantedBy=default.target
 """
 #: what the unit takes with it of the environment it was written in
 _KEPT = ("QUEUECTL_STATE_DIR", "QUEUECTL_STORE", "QUEUECTL_SCHEMA", "QUEUECTL_SOCKET", "XDG_STATE_HOME",
-         "TASKSPOOL_SOCKET", "TASKSPOOL_TEMP_DIR", "TASKSPOOL_LOG_DIR", "PATH", "LANG")  # fmt: skip
+         "TASKSPOOL_SOCKET", "TASKSPOOL_TEMP_DIR", "TASKSPOOL_LOG_DIR", "PYTHONPATH", "PATH", "LANG")  # fmt: skip
 
 
 class Notifier:

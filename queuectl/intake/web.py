@@ -25,7 +25,8 @@ class WebIntake:
         allow_insecure: bool = False,
     ) -> None:  # fmt: skip
         """Read the tokens; a file that is not there is made when none was named."""
-        self._token_file = token_file or token_path(environ)
+        #: the file with the tokens
+        self.tokens = token_file or token_path(environ)
         self._make = token_file is None
         self._running = HttpIntake(
             host, bind, None if tls is None else Tls(*tls), self._tokens(),
@@ -56,4 +57,4 @@ class WebIntake:
         self._running.reload(self._tokens())
 
     def _tokens(self) -> Tokens:
-        return load_tokens(self._token_file, make=self._make)
+        return load_tokens(self.tokens, make=self._make)

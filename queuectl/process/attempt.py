@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import time
 from collections import deque
 from subprocess import SubprocessError
@@ -81,7 +82,7 @@ class Control:
         self._order(lambda attempt: attempt.resume())
 
     def send(self, data: bytes) -> None:
-        """Write to the standard input of an interactive job; ignored for others."""
+        """Write to the standard input of an interactive job, no bytes end it; ignored for others."""
         self._order(lambda attempt: attempt.send(data))
 
     def attach(self, wake: int) -> None:
@@ -157,8 +158,16 @@ def run(
     user, system, peak = attempt.usage
     return Outcome(
         kind, code, detail, started_at, attempt.finished_at, round(user * 1000), round(system * 1000),
-        peak // _RSS_UNIT, attempt.output, _message(plan.error_file),
+        _own_peak(peak) // _RSS_UNIT, attempt.output, _message(plan.error_file),
     )  # fmt: skip
+
+
+def _own_peak(peak: int) -> int:
+    """Return the peak memory that getrusage(2) gives for a process, 0 where it may be the host's.
+
+    Until its exec a child is in the memory of its parent, and Linux counts that as its own.
+    """
+    return peak if peak > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss else 0
 
 
 #: the directory that was there last; a thousand jobs in a row share one

@@ -44,7 +44,10 @@ def remove(path: str) -> None:
 
 
 def recovered(path: str) -> Output | None:
-    """Return the output that an attempt left whose host is gone; None if there is no file."""
+    """Return the output that an attempt left whose host is gone; None if there is no file.
+
+    What it wrote last was in the host's memory, so it is not complete. Raises OSError.
+    """
     try:
         source = _File(path)
     except FileNotFoundError:

@@ -108,10 +108,16 @@ class Plumbing:
             self._input.append(memoryview(data))
             self.poll.register(self._child.stdin, select.POLLOUT)
 
+    def finish(self) -> None:
+        """Close the standard input after the last byte that is queued, also of an interactive job."""
+        self._interactive = False
+        if not self._input:
+            self.close_stdin()
+
     def write(self) -> None:
         """Write as much as the standard input takes; close it after the last byte.
 
-        That of an interactive job stays open.
+        That of an interactive job stays open until `finish`.
         """
         fd = self._child.stdin
         while self._input:

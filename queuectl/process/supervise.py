@@ -118,9 +118,11 @@ class Supervisor:
         self.signal_group(signal.SIGCONT)
 
     def send(self, data: bytes) -> None:
-        """Write to the standard input of an interactive job."""
-        if self._plan.interactive:
+        """Write to the standard input of an interactive job; no bytes end it."""
+        if self._plan.interactive and data:
             self._plumbing.feed(data)
+        elif self._plan.interactive:
+            self._plumbing.finish()
 
     # -- the course of an attempt
 

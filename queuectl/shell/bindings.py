@@ -9,6 +9,7 @@ from prompt_toolkit.filters import Condition, completion_is_selected, has_focus
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
 
+from queuectl.grammar.reading import goes_on, joined
 from queuectl.host.handover import link
 from queuectl.shell import terminal
 from queuectl.shell.paste import lines_of
@@ -28,21 +29,22 @@ if TYPE_CHECKING:
 TYPED, ASKED = CompleteEvent(text_inserted=True), CompleteEvent(completion_requested=True)
 
 
-def unfinished_json(grammar: Grammar, text_of: Callable[[], str]) -> Filter:
-    """Return a filter: the line's JSON has not closed, so Enter goes on to the next row.
+def unfinished(grammar: Grammar, text_of: Callable[[], str]) -> Filter:
+    """Return a filter: the line's JSON has not closed, or it ends in a backslash: Enter goes on.
 
     It is asked several times for each key, so the answer for the same text is remembered.
     """
     last: tuple[str, bool] = ("", False)
 
-    def goes_on() -> bool:
+    def more() -> bool:
         nonlocal last
         text = text_of()
         if text is not last[0] and text != last[0]:
-            last = (text, grammar.needs_more(text))
+            whole = joined(text)
+            last = (text, goes_on(whole) or grammar.needs_more(whole))
         return last[1]
 
-    return Condition(goes_on)
+    return Condition(more)
 
 
 def complete(buffer: Buffer, completer: Completer) -> None:

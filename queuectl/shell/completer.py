@@ -52,7 +52,7 @@ class ShellCompleter(Completer):
         """Yield what can stand at the cursor."""
         self._known.attend()
         self.wanted_jobs_for = None
-        text, cursor = document.text, document.cursor_position
+        text, cursor = _in_one_row(document.text), document.cursor_position
         asked = complete_event.completion_requested
         expected = self._grammar.expected_at(text, cursor)
         if self._wants_files(text, expected, asked=asked):
@@ -75,8 +75,9 @@ class ShellCompleter(Completer):
     ) -> AsyncGenerator[Completion, None]:
         """Do the same without keeping the event loop: a slow directory must not slow down typing."""
         asked = complete_event.completion_requested
-        expected = self._grammar.expected_at(document.text, document.cursor_position)
-        if self._wants_files(document.text, expected, asked=asked):
+        text = _in_one_row(document.text)
+        expected = self._grammar.expected_at(text, document.cursor_position)
+        if self._wants_files(text, expected, asked=asked):
             from prompt_toolkit.eventloop import run_in_executor_with_context
 
             found = await run_in_executor_with_context(
@@ -155,6 +156,11 @@ class ShellCompleter(Completer):
         if not param.commas:
             return tuple(words)
         return tuple(piece for word in words for piece in word.split(",") if piece)
+
+
+def _in_one_row(text: str) -> str:
+    """Return a text with blanks where its rows go on behind a backslash: places stay the same."""
+    return text.replace("\\\n", "  ")
 
 
 def _flags(expected: Expected) -> Iterator[Offer]:

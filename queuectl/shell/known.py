@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
-from queuectl.commands.result import short_id
+from queuectl.commands.result import plural, short_id
 from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING
 from queuectl.record import Record
 from queuectl.resources import format_amount
@@ -172,7 +172,10 @@ class Known:
                 for queue in queues
             ),
             tuple(
-                (short_id(host.id), f"{host.hostname}, pid {host.pid}, {host.workers} workers")
+                (
+                    short_id(host.id),
+                    f"{host.hostname}, pid {host.pid}, {plural(host.workers, 'worker')}",
+                )
                 for host in hosts
                 if host.workers
             ),

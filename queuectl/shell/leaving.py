@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 
+from queuectl.commands.result import jobs_named
 from queuectl.host.handover import go_headless, link
 from queuectl.record import Record
 from queuectl.shell import terminal
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 LOOK = 0.1
 #: seconds that jobs get to end by themselves before anybody is asked about them
 MOMENT = 0.2
-#: jobs named one by one
-NAMED = 20
 
 
 class Choice(Record):
@@ -92,7 +91,7 @@ class Leaving:
     def wait(self) -> bool:
         """Take nothing new and wait for what runs; Ctrl-C or Ctrl-D asks again."""
         self._host.stop()
-        self._say(f"waiting for {_jobs(self._running())}; Ctrl-C asks again")
+        self._say(f"waiting for {jobs_named(self._running())}; Ctrl-C asks again")
         if not self._ended():
             return False
         self._host.close()
@@ -105,7 +104,7 @@ class Leaving:
             return False
         self.handed_over = True
         self._say(
-            f"handed over: process {os.getpid()} finishes {_jobs(self._running())}; `status` shows how they end"
+            f"handed over: process {os.getpid()} finishes {jobs_named(self._running())}; `status` shows how they end"
         )
         return True
 
@@ -114,9 +113,9 @@ class Leaving:
         running = self._running()
         self._host.stop(now=True)
         if running:
-            self._say(f"stopping {_jobs(running)}")
+            self._say(f"stopping {jobs_named(running)}")
         while not self._ended():
-            self._say(f"killing {_jobs(self._running())}")
+            self._say(f"killing {jobs_named(self._running())}")
             for job in self._host.running():
                 job.control.cancel(now=True)
         self._host.close(now=True)
@@ -176,11 +175,6 @@ def finish_alone(ctx: Context, host: WorkerHost, word: bytes) -> None:
             sys.stderr.flush()
 
 
-def _jobs(ids: list[int]) -> str:
-    named = ", ".join(map(str, ids[:NAMED])) + (", …" if len(ids) > NAMED else "")
-    return f"{'job' if len(ids) == 1 else 'jobs'} {named}"
-
-
 def _named(ids: list[int]) -> str:
-    text = _jobs(ids)
+    text = jobs_named(ids)
     return f"{text[0].upper()}{text[1:]} {'runs' if len(ids) == 1 else 'run'}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 
 from queuectl.commands.telling import HANDED_BACK, Halts, kind_of
 from queuectl.errors import QueuectlError
@@ -20,7 +21,7 @@ from queuectl.timespec import SECOND, describe_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from queuectl.job import Job
     from queuectl.store.base import Settled, Settlement, Store
@@ -36,6 +37,8 @@ PAUSE = 1.0
 #: seconds between two looks while endings are summed up
 TICK = 0.2
 _LONGEST_REASON = 200
+#: endings that wait for the end of a command at the most
+MOST_HELD = 10_000
 
 
 class Notice(Record):
@@ -56,6 +59,15 @@ class Ended(Record):
     def kind(self) -> str:
         """The state that followed, or HANDED_BACK."""
         return kind_of(self.settlement, self.settled)
+
+
+class Told:
+    """Jobs whose ends a command has told."""
+
+    def __init__(self) -> None:
+        self.ended: set[int] = set()
+        #: those that it has said are being stopped and handed back
+        self.handed_back: set[int] = set()
 
 
 class Digest:
@@ -175,6 +187,10 @@ class Notices:
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._halts = Halts()
+        #: whether a command tells of endings itself just now: then they wait
+        self._held = False
+        #: jobs of which it has been said that they are handed back, before they were
+        self._announced: set[int] = set()
         self._thread: threading.Thread | None = None
         #: called on the notices' thread when lines are ready; must not block
         self.bell: Callable[[], None] = lambda: None
@@ -210,6 +226,26 @@ class Notices:
                 break
         return lines
 
+    @contextmanager
+    def held(self) -> Iterator[Told]:
+        """Let endings wait while a command tells of some itself; those are not told again."""
+        told = Told()
+        self._held = True
+        try:
+            yield told
+        finally:
+            self._announced |= told.handed_back
+            for _ in range(len(self._heard)):
+                try:
+                    ended = self._heard.popleft()
+                except IndexError:
+                    # there were too many to wait: the thread was faster
+                    break
+                if ended.settled.job_id not in told.ended:
+                    self._heard.append(ended)
+            self._held = False
+            self._wake.set()
+
     def _run(self, store: Store) -> None:
         # those from before this shell are no news
         self._halted(store)
@@ -227,9 +263,11 @@ class Notices:
 
     def _lines(self, store: Store) -> Iterable[Notice]:
         died = False
-        while self._heard:
+        while self._heard and (not self._held or len(self._heard) > MOST_HELD):
             ended = self._heard.popleft()
             died = died or ended.settled.state == DEAD
+            if self._was_announced(ended):
+                continue
             told = self._digest.feed(ended)
             if told is not None:
                 yield self._line(told, store)
@@ -238,6 +276,14 @@ class Notices:
             yield total
         if died:
             yield from self._halted(store)
+
+    def _was_announced(self, ended: Ended) -> bool:
+        """Whether it has been said that this job is handed back, and it has been."""
+        job_id = ended.settled.job_id
+        if job_id not in self._announced:
+            return False
+        self._announced.discard(job_id)
+        return ended.kind == HANDED_BACK
 
     def _halted(self, store: Store) -> list[Notice]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queuectl.grammar.reading import goes_on, joined
 from queuectl.grammar.tokens import json_end
 
 TYPE_CHECKING = False
@@ -12,11 +13,16 @@ if TYPE_CHECKING:
 def lines_of(grammar: Grammar, text: str) -> tuple[list[str], str]:
     """Return the complete lines of a text and the unfinished one behind them.
 
-    JSON goes on over rows until its braces close. Empty lines are left out.
+    JSON goes on over rows until its braces close, any line behind a backslash. Empty lines are left
+    out.
     """
     lines: list[str] = []
     position = 0
     while (end := text.find("\n", position)) >= 0:
+        while end >= 0 and goes_on(joined(text[position:end])):
+            end = text.find("\n", end + 1)
+        if end < 0:
+            break
         if grammar.needs_more(text[position:end]):
             # the whole rest is looked at once, not once for each row that it goes on
             tail = grammar.read(text[position:]).tail

@@ -15,7 +15,8 @@ from prompt_toolkit.renderer import print_formatted_text
 
 from queuectl.render import visible
 from queuectl.shell import terminal
-from queuectl.shell.bindings import bindings, unfinished_json
+from queuectl.shell.asking import answering, typed_before
+from queuectl.shell.bindings import bindings, unfinished
 from queuectl.shell.completer import ShellCompleter
 from queuectl.shell.history import ShellHistory
 from queuectl.shell.lexer import ShellLexer
@@ -46,6 +47,7 @@ MENU_ROWS, MENU_SHARE = 8, 3
 #: seconds between two looks whether a question is still one
 MOOT = 0.1
 _MORE = "the job's JSON goes on until its braces close; Ctrl-C drops it"
+_BACKSLASH = "the line goes on behind its backslash; Ctrl-C drops it"
 
 
 class Prompt:
@@ -77,7 +79,7 @@ class Prompt:
         #: the prompt that is being edited
         self._reading: PromptSession[str] | None = None
         self._completer = ShellCompleter(grammar, known, lambda: context.cwd)
-        self._goes_on = unfinished_json(grammar, lambda: self.text)
+        self._goes_on = unfinished(grammar, lambda: self.text)
         self._streams = (keys, output)
         self._session = self._new_session(
             message=self._message,
@@ -159,19 +161,27 @@ class Prompt:
         question: str,
         answers: Mapping[str, str],
         *,
+        safe: str = "",
         moot: Callable[[], bool] | None = None,
     ) -> str:
         """Return the key of the chosen answer, '' once `moot` says that there is nothing to ask.
 
-        Raises KeyboardInterrupt and EOFError.
+        Only a key pressed by itself on an empty line answers at once; `safe` is what Enter and
+        Escape answer there. What was typed before the question was shown is left for the next
+        prompt. Raises KeyboardInterrupt and EOFError.
         """
-        from prompt_toolkit.key_binding import KeyBindings
+        session = self._new_session(
+            message=[("class:question", f"{question} ")], key_bindings=answering(answers, safe)
+        )
+        with typed_before(session.input):
+            return self._ask(session, answers, moot)
 
-        keys = KeyBindings()
-        for answer in answers:
-            keys.add(answer)(lambda event, answer=answer: event.app.exit(result=answer))
-        session = self._new_session(message=[("class:question", f"{question} ")], key_bindings=keys)
-
+    def _ask(
+        self,
+        session: PromptSession[str],
+        answers: Mapping[str, str],
+        moot: Callable[[], bool] | None,
+    ) -> str:
         def watch() -> None:
             self._leave_if_ended(session)
             if moot is not None:
@@ -314,7 +324,9 @@ class Prompt:
         return [] if wraps else [("class:continuation", self._dots)]
 
     def _toolbar(self) -> Fragments:
-        hint = _MORE if self._goes_on() else ""
+        hint = ""
+        if self._goes_on():
+            hint = _BACKSLASH if self.text.endswith("\\") else _MORE
         return toolbar(
             self._known.picture,
             self._context.store.name,

@@ -6,21 +6,23 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from queuectl import __version__
 from queuectl.commands import GRAMMAR
 from queuectl.commands.context import SHELL, Context
 from queuectl.commands.progress import Progress
-from queuectl.commands.result import Stream, parts
+from queuectl.commands.result import Stream, parts, plural
 from queuectl.errors import QueuectlError
-from queuectl.grammar.reading import BANG
+from queuectl.grammar.reading import BANG, joined
 from queuectl.host import handover
 from queuectl.paths import state_directory
 from queuectl.render import look_for, render, render_error, visible
 from queuectl.shell import terminal
 from queuectl.shell.known import Known
+from queuectl.shell.listening import listened_to, tells_of_ends
 from queuectl.shell.notices import Notices
+from queuectl.shell.started import GrammarHere, program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,9 +66,11 @@ class Session:
         store = self._context.store
         from queuectl.shell.prompt import Prompt
 
+        start = program(sys.argv[0], sys.executable, os.environ.get("PATH"))
+        self._grammar = GrammarHere(GRAMMAR.table, start)
         self._known = Known(self._context, self._ring)
         history = os.path.join(state_directory(os.environ), HISTORY)
-        self._prompt = Prompt(self._context, GRAMMAR, self._known, self._notices, history)
+        self._prompt = Prompt(self._context, self._grammar, self._known, self._notices, history)
         self._notices.bell = self._ring
         self._notices.start(store)
         self._reporter = Progress()
@@ -159,7 +163,7 @@ class Session:
         """Run a line; whatever becomes of it, the shell goes on."""
         self._context.screen = terminal.screen()
         try:
-            invocation = GRAMMAR.parse_line(line)
+            invocation = self._grammar.parse_line(joined(line))
             if invocation is not None:
                 self._execute(invocation)
         except KeyboardInterrupt:
@@ -178,15 +182,18 @@ class Session:
         if invocation.command.path == (BANG,):
             with terminal.lent(self._modes):
                 result = invocation.command.load()(self._context, invocation.args)
-            terminal.fresh_line(self._context.screen.width)
+            terminal.fresh_line()
             if result.exit_code:
                 self._note(f"exit {result.exit_code}")
             return
         json = invocation.args.json = self._json or invocation.json
         changes_session = invocation.command.local or invocation.command.path[0] == WORKER
-        with self._undisturbed() if changes_session else terminal.interruptible():
+        with (
+            self._undisturbed() if changes_session else terminal.interruptible(),
+            self._notices.held() if tells_of_ends(invocation) else nullcontext() as told,
+        ):
             for part in parts(invocation.command.load()(self._context, invocation.args)):
-                self._show(part, json=json)
+                self._show(part if told is None else listened_to(part, told), json=json)
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
@@ -205,7 +212,7 @@ class Session:
         live = any(stream.live for stream in streams)
         terminal.write(render(result, self._look(json=json)), live=live)
         if streams and not json:
-            terminal.fresh_line(self._context.screen.width)
+            terminal.fresh_line()
 
     def _look(self, *, json: bool) -> Look:
         return look_for(
@@ -213,9 +220,10 @@ class Session:
         )
 
     def _interrupted(self) -> None:
-        terminal.fresh_line(self._context.screen.width)
+        terminal.fresh_line()
         dropped = self._prompt.drop_pasted()
-        self._note(f"interrupted; {dropped} pasted lines not run" if dropped else "interrupted")
+        lost = f"; {plural(dropped, 'pasted line')} not run" if dropped else ""
+        self._note(f"interrupted{lost}")
 
     def _note(self, text: str) -> None:
         self._prompt.show([("class:note", text), ("", "\n")])
@@ -237,7 +245,8 @@ class Session:
         terminal.flush()
         try:
             with terminal.quiet():
-                return self._prompt.ask(f"{question} [y/n]", {"y": "yes", "n": "no"}) == "y"
+                answers = {"y": "yes", "n": "no"}
+                return self._prompt.ask(f"{question} [y/n]", answers, safe="n") == "y"
         except EOFError:
             return False
 
@@ -301,7 +310,6 @@ class Session:
             return
         if not terminal.alive():
             terminal.let_go()
-        host = self._context.running_host
         if host is not None and not host.join(0):
             from queuectl.shell.leaving import Leaving
 

@@ -9,6 +9,7 @@ import sys
 import termios
 from contextlib import contextmanager
 
+from queuectl.commands import context
 from queuectl.commands.context import Screen
 from queuectl.host import handover
 
@@ -43,7 +44,7 @@ def screen() -> Screen:
 
 def is_dumb() -> bool:
     """Whether the terminal cannot move its cursor."""
-    return os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
+    return context.is_dumb(os.environ)
 
 
 def alive() -> bool:
@@ -248,13 +249,14 @@ def flush() -> None:
     sys.stderr.flush()
 
 
-def fresh_line(width: int) -> None:
+def fresh_line() -> None:
     """Go to the beginning of a line, after output that may not have ended one.
 
-    As zsh does it: a row of blanks wraps to the next line unless it began at the first column.
+    A row of blanks as wide as the screen wraps to the next line unless it began at the first column:
+    behind the last column a terminal waits for one more character before it wraps.
     """
     if not is_dumb():
-        sys.stdout.write(f"{' ' * (width - 1)}\r\x1b[K")
+        sys.stdout.write(f"{' ' * screen().width}\r\x1b[K")
         sys.stdout.flush()
 
 

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 def open_store(url: str, local_settings: Mapping[str, str] | None = None) -> Store:
-    """Open the store of a URL: `sqlite:///path/queue.db`, or `memory:` for one that goes with the process.
+    """Open the store of a URL: `sqlite:///path/queue.db`, `postgresql://…`, `http://…` of a `serve`.
 
-    A bare path is taken as a SQLite file. Creates a SQLite store that is not there yet, and the
-    schema of a `postgresql://` one.
-    Raises UsageError for a URL that no store knows, StoreUnavailable when it cannot be used.
+    `memory:` is one that goes with the process; a bare path is taken as a SQLite file. Creates a
+    SQLite store that is not there yet, and the schema of a PostgreSQL one; to a server nothing is
+    sent yet. Raises UsageError for a URL that no store knows, StoreUnavailable when it cannot be
+    used, Refused for a token file that others can read.
     """
     scheme, colon, rest = url.partition(":")
     if scheme == "memory" and colon and not rest:

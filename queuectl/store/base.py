@@ -16,6 +16,9 @@ met, or can never be met; then the job that waits is cancelled with the reason, 
 that one in turn, unless its policy says `unmet = keep`. A job that was kept goes on waiting, and is
 met if the other one is retried and then ends so.
 
+Any method raises StoreUnavailable, or one of its kin, when the store cannot be used. A write that
+raised has changed nothing, unless the error says that this is not known.
+
 Every claim carries a fresh token. Whatever is later said about the claim (started, settled,
 released) names the token, and is refused without effect when the job has another one by then: of
 all who believe they run a job, one can settle it.
@@ -88,7 +91,10 @@ class Listener(ABC):
 
     @abstractmethod
     def changed(self) -> bool:
-        """Whether the store was written since the last call, told or not: the net below."""
+        """Whether the store was written since the last call, told or not: the net below.
+
+        Raises StoreUnavailable when that cannot be seen.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -87,7 +87,11 @@ class Draft:
     def discard(self) -> None:
         """Delete what has not got its place. Idempotent."""
         if self._file is not None:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError:
+                # what is left in memory has no room; the descriptor is closed all the same
+                pass
             try:
                 os.unlink(self._draft)
             except FileNotFoundError:

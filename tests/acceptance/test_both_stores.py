@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 KINDS = (SQLITE, POSTGRES)
 #: what is another one at every run
-_CHANGES = re.compile(r"\d\d:\d\d:\d\d|\d+(\.\d+)?(ms|s| [KM]iB)\b|host [0-9a-f]{8}|pid \d+")
+_CHANGES = re.compile(
+    r"\d\d:\d\d:\d\d|\d+(\.\d+)?(ms|s| [KM]iB)\b|\b[0-9a-f]{8}\b|\d+h\d+m|pid \d+"
+)
 
 
 @pytest.fixture(params=KINDS)

@@ -11,21 +11,33 @@ import textwrap
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import queuectl
 from queuectl import client
-from queuectl.errors import NameTaken, NoSuchJob, NoSuchQueue, NotFound, Refused, UsageError
+from queuectl.errors import (
+    NameTaken,
+    NoSuchJob,
+    NoSuchQueue,
+    NotFound,
+    Refused,
+    StoreUnavailable,
+    UsageError,
+)
 from queuectl.host.worker import WorkerHost
 from queuectl.store import open_store
+from tests.support.backend import sqlite_only
+from tests.support.hosts import eventually
 from tests.support.http_server import Server
+from tests.support.worker import Fifo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from queuectl.client import Queue
+    from tests.support.cli import Cli
 
 PATIENCE = 30
 
@@ -103,6 +115,127 @@ def test_bad_arguments(q: Queue) -> None:
         with pytest.raises(error):
             make()
     assert len(list(q.jobs())) == 1
+
+
+def test_arguments_of_a_wrong_kind(q: Queue) -> None:
+    """The same one line over every store, and nothing is done."""
+    call: Any = q
+    q.create_queue("work", pull=True)
+    for make, said in (
+        (lambda: call.enqueue(7), "command: a int is no text"),
+        (lambda: call.enqueue("ls", 7), "command: a int is no text"),
+        (lambda: call.enqueue("x" * 200_000), "more than 131071 bytes"),
+        (lambda: call.enqueue("\ud800"), "half a character"),
+        (lambda: call.enqueue("x", priority="a"), "priority: 'a' is not a whole number"),
+        (lambda: call.enqueue("x", priority=True), "priority: True is not a whole number"),
+        (lambda: call.enqueue("x", priority=2**63), "is not a whole number"),
+        (lambda: call.enqueue("x", queue=3), "queue: a int is no text"),
+        (lambda: call.enqueue("x", name="a b"), "name: 'a b' is not a name"),
+        (lambda: call.enqueue("x", delay=-1), "delay: -1 is not a number of seconds"),
+        (lambda: call.enqueue("x", delay=float("nan")), "delay: nan is not"),
+        (lambda: call.enqueue("x", delay="soon"), "delay: 'soon' is not"),
+        (lambda: call.enqueue("x", cwd=3), "cwd: 3 is not a path"),
+        (lambda: call.enqueue("x", env={"A B": "1"}), "env: 'A B' is not a variable"),
+        (lambda: call.enqueue("x", env={"A": 1}), "env: A: a int is no text"),
+        (lambda: call.enqueue("x", env=["A"]), "env: 'list' is not a mapping"),
+        (lambda: call.enqueue("x", stdin="text"), "stdin: a str is no bytes"),
+        (lambda: call.enqueue("x", paused=1), "paused: 1 is not True or False"),
+        (lambda: call.enqueue("x", unique=""), "unique: '' is not a key"),
+        (lambda: call.enqueue("x", timeout=None), "timeout: 'NoneType' is not a text, a number"),
+        (lambda: call.enqueue("x", prioritty=3), "no setting 'prioritty'; did you mean priority?"),
+        (lambda: call.enqueue("x", need={}), "no setting 'need'; did you mean needs?"),
+        (lambda: call.enqueue("x", needs=3), "needs: 3 is not a mapping"),
+        (lambda: call.enqueue("x", needs={"gpu": 1.5}), "need gpu: 1.5 is not a whole number"),
+        (lambda: call.enqueue("x", after=True), "after: True is not the id or name of a job"),
+        (lambda: call.enqueue("x", after=[0]), "after: 0 is not a whole number from 1"),
+        (lambda: call.enqueue("x", after="all"), "name: 'all' is not a name"),
+        (lambda: call.submit("work", 3), "message: a int is no text"),
+        (lambda: call.submit("work", "a\0"), "without NUL"),
+        (lambda: call.put("work", "text"), "payload: a str is no bytes"),
+        (lambda: call.get(1.5), "job: 1.5 is not the id or name"),
+        (lambda: call.cancel(None), "jobs: 'NoneType' is not the id or name"),
+        (lambda: call.cancel(1, now="yes"), "now: 'yes' is not True or False"),
+        (lambda: call.jobs(state="foo"), "no state; there are pending, processing"),
+        (lambda: call.jobs(state="complete"), "did you mean completed?"),
+        (lambda: call.jobs(state=["pending", "running"]), "did you mean processing?"),
+        (lambda: call.jobs(newest=2), "newest: 2 is not True or False"),
+        (lambda: call.jobs(queue=2), "queue: a int is no text"),
+        (lambda: call.output(1, stream=3), "stream: 3 is not a whole number from 1 to 2"),
+        (lambda: call.wait([], timeout="long"), "timeout: 'long' is not a number of seconds"),
+        (lambda: call.create_queue(3), "queue: a int is no text"),
+        (lambda: call.create_queue("b", limit=0), "limit: 0 is not a whole number from 1"),
+        (lambda: call.create_queue("b", pull="yes"), "pull: 'yes' is not True or False"),
+        (lambda: call.claim("work", want=0), "want: 0 is not a whole number from 1"),
+        (lambda: call.claim("work", wait="long"), "wait: 'long' is not a number of seconds"),
+        (lambda: call.claim_one(3), "queue: a int is no text"),
+        (lambda: queuectl.connect("memory:", lease="x"), "lease: 'x' is not a number"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            make()
+    with pytest.raises(NoSuchJob):
+        q.get(2**70)
+    assert not list(q.jobs())
+    assert "b" not in {one.name for one in q.queues()}
+    q.submit("work", "a")
+    job: Any = q.claim_one("work")
+    with pytest.raises(UsageError, match="exit_code: 0 is not a whole number from 1 to 255"):
+        job.fail(exit_code=0)
+    with pytest.raises(UsageError, match="reason: a int is no text"):
+        job.fail(3)
+    with pytest.raises(UsageError, match="result: a str is no bytes"):
+        job.complete("x")
+    job.complete()
+
+
+def test_a_closed_queue(url: str) -> None:
+    """Every call says that the store cannot be used."""
+    q = queuectl.connect(url)
+    q.enqueue("true")
+    q.close()
+    for call in (
+        lambda: q.enqueue("true"), lambda: q.submit("default", "a"), lambda: q.put("default", b""),
+        lambda: q.get(1), q.jobs, lambda: q.attempts(1), lambda: q.wait(1),
+        lambda: q.cancel(1), lambda: q.remove([]), q.queues, lambda: q.create_queue("a"),
+        lambda: q.claim("default"), lambda: q.claim_one("default"),
+    ):  # fmt: skip
+        with pytest.raises(StoreUnavailable, match="this Queue is closed"):
+            call()
+
+
+def test_jobs_that_wait_for_others(q: Queue) -> None:
+    """By id and by name, until they complete, end or die."""
+    first = q.enqueue("true", name="first")
+    second = q.enqueue("true", after="first", after_any=[first], after_failed=q.enqueue("false"))
+    found = [(one.on, one.when) for one in q.store.dependencies(second)]
+    assert sorted(found) == [(first, "completed"), (first, "ended"), (second - 1, "failed")]
+    assert q.get(second).unmet == 3
+    q.cancel(first)
+    # what can never be met cancels it, unless it is to be kept
+    assert q.get(second).state == "cancelled"
+    third = q.enqueue("true")
+    kept = q.enqueue("true", after=third, unmet="keep")
+    q.cancel(third)
+    assert q.get(kept).state == "pending"
+    with pytest.raises(NoSuchJob):
+        q.enqueue("true", after=77)
+    with pytest.raises(NotFound):
+        q.enqueue("true", after="nobody")
+    with pytest.raises(UsageError, match="both to complete and to die"):
+        q.enqueue("true", after=second, after_failed=[second])
+
+
+def test_only_one_of_a_kind(q: Queue) -> None:
+    """A key of one's own, or what `auto` makes of the command."""
+    assert q.enqueue("a", unique="nightly") == q.enqueue("b", unique="nightly") == 1
+    assert q.enqueue("ls", "-l", unique="auto") == q.enqueue("ls", "-l", unique="auto")
+    assert q.enqueue("ls", "-a", unique="auto") != q.enqueue("ls", "-l", unique="auto")
+
+
+def test_what_a_job_needs(q: Queue) -> None:
+    """As JSON says it, or as one text."""
+    made = q.enqueue("true", needs={"gpu": 1, "mem": "8G", "slots": 2})
+    assert dict(q.get(made).needs) == {"gpu": 1, "mem": 8 * 1024**3, "slots": 2}
+    assert dict(q.get(q.enqueue("true", needs="gpu=2,mem=1k")).needs) == {"gpu": 2, "mem": 1024}
 
 
 def test_claim_complete_and_read(q: Queue) -> None:
@@ -193,6 +326,25 @@ def test_a_cancel_reaches_the_program(url: str) -> None:
             time.sleep(0.02)
         job.fail("asked to end")
         assert q.get(job.id).state == "cancelled"
+
+
+def test_a_look_at_a_cancel_does_not_wait_for_the_lease(url: str) -> None:
+    """It asks the store at once; and tells of a claim that is over."""
+    with queuectl.connect(url, lease=600) as q:
+        q.create_queue("work", pull=True)
+        q.submit("work", "a", "b")
+        first, second = q.claim("work", want=2)
+        assert not first.look()
+        q.cancel(first.id)
+        assert first.look()
+        assert first.cancel_requested
+        first.fail("asked to end")
+        assert q.get(first.id).state == "cancelled"
+        with pytest.raises(client.ClaimOver):
+            first.look()
+        q.store.release([(second.id, second.token)])
+        with pytest.raises(client.ClaimOver):
+            second.look()
 
 
 def test_a_program_that_dies_loses_its_jobs_to_others(url: str) -> None:
@@ -329,6 +481,55 @@ def test_a_program_of_jqueue_runs_with_its_import_changed(tmp_path: Path) -> Non
             assert q.output(ids[1]) == b"ABC"
             assert {job.state for job in q.jobs()} == {"completed"}
     store.close()
+
+
+@sqlite_only
+def test_a_worker_cannot_do_what_is_for_programs(cli: Cli) -> None:
+    """One that takes from a pull queue by name fails: the payload is not taken for done."""
+    cli.ok("set", "max-retries", "0")
+    with queuectl.connect(str(cli.directory / "state" / "queue.db")) as q:
+        q.create_queue("wav", pull=True)
+        ids = [q.put("wav", b"data"), *q.submit("wav", "message")]
+        cli.ok("worker", "start", "1", "--queue", "wav", "--until-empty")
+        assert [q.get(job_id).state for job_id in ids] == ["dead", "dead"]
+        q.retry(ids)
+        assert sorted(job.payload for job in q.claim("wav")) == [b"", b"data"]
+
+
+@sqlite_only
+def test_clients_of_jqueue_share_the_files_of_a_batch(cli: Cli, tmp_path: Path) -> None:
+    """They get what is in each file, and the batch writes their results beside the files."""
+    for name in ("a", "b", "c", "gone"):
+        (cli.directory / name).write_text(f"in {name}\n")
+    gate = Fifo(cli, "gate")
+    process = cli.start("batch", "-j", "1", "--max-retries", "0", f"{gate.wait}; cat", ":::",
+                        "a", "b", "gone", "c")  # fmt: skip
+    eventually(lambda: "processing" in {job["state"] for job in cli.json("list")})
+    (cli.directory / "gone").unlink()
+    store = open_store(str(cli.directory / "state" / "queue.db"))
+    token = tmp_path / "token"
+    with Server(store) as server:
+        token.write_text(server.tokens["work"])
+        token.chmod(0o600)
+        thread = client.ClientThread(server.url, token_file=str(token))
+        thread.start()
+        for name in ("b", "c"):
+            job = thread.get_job(PATIENCE)
+            assert job is not None
+            assert job.data == f"in {name}\n".encode()
+            thread.submit_result(job.data.upper())
+        gate.open()
+        # what the batch itself holds is waited for
+        assert thread.get_job() is None
+        thread.terminate()
+        thread.join()
+    store.close()
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 4, out + err
+    assert "3 of 4 files done; 1 failed" in out
+    assert "gone: job 3 dead" in err
+    found = {name: (cli.directory / f"{name}.result").read_text() for name in ("a", "b", "c")}
+    assert found == {"a": "in a\n", "b": "IN B\n", "c": "IN C\n"}
 
 
 def test_get_job_waits_while_others_hold_some(tmp_path: Path) -> None:

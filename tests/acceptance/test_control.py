@@ -113,6 +113,23 @@ def test_bad_input_gets_one_line(cli: Cli, words: tuple[str, ...], code: int, na
     assert named in cli.refused(code, *words)
 
 
+def test_the_input_of_a_job_is_ended(cli: Cli, workers: Workers) -> None:
+    """Behind all that was sent, with the last line or by itself."""
+    cli.ok("enqueue", "--interactive", "cat")
+    cli.ok("enqueue", "--interactive", "cat")
+    workers.start("2")
+    for job in ("1", "2"):
+        cli.ok("wait", job, "--for", "processing")
+        cli.ok("send", job, "x" * 100_000)
+    assert cli.ok("send", "1", "--eof") == "the input of job 1 has ended\n"
+    assert cli.ok("send", "2", "--eof", "bye") == "sent to job 2; its input has ended\n"
+    cli.ok("wait", "1-2")
+    assert cli.ok("output", "1") == "x" * 100_000 + "\n"
+    assert cli.ok("output", "2") == "x" * 100_000 + "\nbye\n"
+    cli.ok("enqueue", "--interactive", "cat")
+    assert "--eof" in cli.refused(2, "send", "3", "--raw")
+
+
 def test_a_job_is_talked_to(cli: Cli, workers: Workers) -> None:
     """Lines arrive in order, --raw without a newline, blanks and quotes as they are."""
     cli.ok(

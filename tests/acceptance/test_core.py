@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,3 +184,17 @@ def test_the_environment_is_what_was_captured(cli: Cli) -> None:
     assert env["QUEUECTL_ATTEMPT"] == "1"
     assert "SECRET" not in env
     assert "QUEUECTL_STATE_DIR" not in env
+
+
+@pytest.mark.parametrize("without", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_process_without_some_of_its_streams_does_its_work(cli: Cli, without: str) -> None:
+    """What it says goes nowhere, and nothing it opens is taken for what is missing."""
+    for words in ("enqueue 'echo out; echo err >&2'", "worker start 1 --until-empty", "status 1"):
+        line = f"{sys.executable} -m queuectl {words} {without}"
+        done = subprocess.run(
+            line, shell=True, env=cli.env, cwd=cli.directory, capture_output=True, check=False
+        )
+        assert done.returncode == 0, (words, done)
+        assert b"error" not in done.stderr
+    assert cli.ok("output", "1", "--stdout") == "out\n"
+    assert cli.json("doctor")

@@ -98,7 +98,7 @@ def test_a_wrong_text_changes_nothing(cli: Cli, change: str, code: int, named: s
     ("words", "code", "named"),
     [
         (("edit",), 2, "SELECTION"),
-        (("edit", "1"), 2, "edit what"),
+        (("edit", "1"), 2, "change what?"),
         (("edit", "9", "--priority", "1"), 3, "9"),
         (("edit", "all", "--priority", "1"), 2, "ids"),
         (("edit", "1", "--priority", "high"), 2, "high"),

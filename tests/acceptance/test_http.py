@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from queuectl.errors import Refused, StoreUnavailable, UsageError
+from queuectl.host.recovery import Recoverer
 from queuectl.host.worker import WorkerHost
 from queuectl.intake.http.auth import Tokens
 from queuectl.intake.http.server import HttpIntake, Solo, Tls, load_tokens, parse_bind
@@ -31,6 +33,7 @@ from tests.support.worker import Fifo, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from queuectl.store.base import Store
@@ -649,6 +652,63 @@ def test_a_host_in_the_background_works_over_http(remote: Cli, store: Store) -> 
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("silent", [False, True], ids=["gone", "silent"])
+def test_an_idle_host_whose_server_does_not_answer_ends_when_asked(
+    remote: Cli, server: Server, store: Store, silent: bool
+) -> None:
+    """It has nothing to hand back, so it waits for nobody."""
+    process = remote.start("worker", "start", "2")
+    deadline = time.monotonic() + PATIENCE
+    while not any(host.workers for host in store.hosts()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    port = int(server.url.rpartition(":")[2])
+    server.stop()
+    with socket.create_server(("127.0.0.1", port), reuse_port=False) as deaf:
+        if not silent:
+            deaf.close()
+        time.sleep(1.5)
+        process.send_signal(signal.SIGTERM)
+        # not minutes, which its tries would take
+        out, err = process.communicate(timeout=25)
+    assert process.returncode == 0, err
+    assert "workers ended after 1 signal" in out
+    hosts = remote.directory / "state" / "remote"
+    assert not list(hosts.rglob("*.host"))
+
+
+def test_what_a_host_could_not_report_is_in_its_file(
+    remote: Cli, server: Server, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It does not wait for ever for its server; the next host of this machine reports it."""
+    monkeypatch.setattr("queuectl.host.worker.REPORT", 0.5)
+    store.set("max-retries", "0")
+    store.add([NewJob(f"read _ < {tmp_path}/gate; exit 7")])
+    os.mkfifo(tmp_path / "gate")
+    directory = str(tmp_path / "there.d")
+    remote_one = remote_store(server.with_token(), {}, directory=directory)
+    host = WorkerHost(remote_one)
+    host.start(1)
+    deadline = time.monotonic() + PATIENCE
+    while not store.counts()["processing"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    server.stop()
+    (tmp_path / "gate").write_text("\n")
+    assert not host.close()
+    remote_one.close()
+    assert os.listdir(f"{directory}/hosts")
+    with Server(store) as again, _closing(again, directory) as next_one:
+        Recoverer(next_one, "", lambda change: change(next_one), lambda _: None).look()
+    job = store.get(1)
+    assert job is not None
+    assert (job.state, job.reason) == ("dead", "exit 7")
+
+
+def _closing(server: Server, directory: str) -> AbstractContextManager[Store]:
+    return contextlib.closing(remote_store(server.with_token(), {}, directory=directory))
+
+
 def test_a_server_over_postgresql(tmp_path: Path) -> None:
     """It serves that store alike: results of any size, and a remote worker's output."""
     from tests.support.stores import ENGINES
@@ -707,6 +767,45 @@ def test_a_payload_of_the_servers_machine_reaches_a_remote_worker(
     assert not [name for name in left if "-" in name and not name.endswith((".host", ".lock"))]
 
 
+def test_a_payload_that_cannot_be_fetched_is_not_taken_for_a_copy(
+    server: Server, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its path is the user's own file where server and worker share a file system: it stays."""
+    file = tmp_path / "large"
+    file.write_bytes(b"y")
+    store.add([NewJob("wc -c", stdin_path=str(file))])
+    remote: Any = remote_store(server.with_token(), {}, directory=str(tmp_path / "here.d"))
+
+    def broken(*_: object) -> None:
+        raise StoreUnavailable(store=server.url, reason="it is away")
+
+    monkeypatch.setattr(remote._requests, "download", broken)
+    (claim,) = remote.claim("host", 1)
+    assert claim.stdin_path == str(file)
+    remote.settle([Settlement(claim.job_id, claim.token, claim.run, Outcome(EXIT, 0))])
+    remote.close()
+    assert file.exists()
+
+
+def test_a_claim_that_is_handed_out_again_has_its_payload_fetched_once(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    """As after a group that failed: the copy of the first time serves, and goes at the end."""
+    file = tmp_path / "large"
+    file.write_bytes(b"y")
+    store.add([NewJob("wc -c", stdin_path=str(file))])
+    remote = remote_store(server.with_token(), {}, directory=str(tmp_path / "here.d"))
+    with pytest.raises(StoreUnavailable), remote.transaction():
+        (first,) = remote.claim("host", 1)
+        raise StoreUnavailable(store=server.url, reason="it is away")
+    (again,) = remote.claim("host", 1)
+    assert again == first
+    assert os.listdir(tmp_path / "here.d" / "payloads") == [os.path.basename(str(again.stdin_path))]
+    remote.release([(again.job_id, again.token)])
+    assert os.listdir(tmp_path / "here.d" / "payloads") == []
+    remote.close()
+
+
 def test_a_running_job_is_followed_and_cancelled_over_http(
     remote: Cli, store: Store, tmp_path: Path
 ) -> None:
@@ -723,6 +822,25 @@ def test_a_running_job_is_followed_and_cancelled_over_http(
     job = store.get(1)
     assert job is not None
     assert job.state == "cancelled"
+
+
+def test_job_control_asks_nothing_of_a_host(remote: Cli, store: Store) -> None:
+    """Ctrl-Z is for its front: the host goes on, and the signal behind it is the first to end it."""
+    with Workers(remote) as workers:
+        process = workers.start("1")
+        gate = Fifo(remote, "gate")
+        remote.ok("enqueue", f"echo begun > {gate.path}; {gate.wait}")
+        assert gate.read() == "begun\n"
+        (host,) = store.hosts()
+        os.kill(host.pid, signal.SIGTSTP)
+        os.kill(host.pid, signal.SIGINT)
+        assert process.stderr is not None
+        assert "once more to hand back" in process.stderr.readline()
+        gate.open()
+        assert process.wait(PATIENCE) == 0
+    job = store.get(1)
+    assert job is not None
+    assert (job.state, job.attempts) == ("completed", 1)
 
 
 def test_jobs_of_a_remote_host_that_died_are_run_by_another(remote: Cli, store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests.support.hosts import eventually
@@ -111,6 +112,18 @@ def test_no_message_is_mangled(cli: Cli) -> None:
     assert not (cli.directory / "owned").exists()
 
 
+def test_two_hundred_clients_at_once(cli: Cli) -> None:
+    """Each gets an answer of its own, and each message becomes one job."""
+    cli.ok("queue", "create", "q", "--command", "true", "--accept-messages")
+    with Service(cli, "--workers", "0", "--messages", "127.0.0.1:0") as service:
+        with ThreadPoolExecutor(200) as pool:
+            answers = list(pool.map(lambda number: service.say(b"q %d\n" % number), range(200)))
+        jobs = {job["id"]: job["message"] for job in service.ask("list")[0]}
+        assert sorted(jobs.values(), key=int) == [str(number) for number in range(200)]
+        told = [jobs[int(answer.removeprefix("ok "))] for answer in answers]
+        assert told == [str(number) for number in range(200)]
+
+
 def test_only_queues_that_say_so_take_messages(cli: Cli) -> None:
     """Nobody can run a command of their own, and each line gets its answer in its place."""
     cli.ok("queue", "create", "open", "--command", "echo", "--accept-messages")
@@ -126,6 +139,16 @@ def test_only_queues_that_say_so_take_messages(cli: Cli) -> None:
         assert "more than" in service.say(long + b"\n")
         assert "no HTTP" in service.say(b"POST / HTTP/1.1\r\n\r\nopen evil\r\n")
         assert len(service.ask("list")[0]) == 1
+
+
+def test_a_line_without_a_queue_ends_nothing(cli: Cli) -> None:
+    """One that begins with a blank is an error like any other: those behind it have their answers."""
+    cli.ok("queue", "create", "open", "--command", "echo", "--accept-messages")
+    with Service(cli, "--messages", "127.0.0.1:0") as service:
+        answers = service.say(b" open x\nopen a\n \nopen b\n").splitlines()
+        assert answers == [
+            "error no queue before the blank: a line is QUEUE MESSAGE", "ok 1", "ok 2",
+        ]  # fmt: skip
 
 
 def test_what_is_not_for_us_is_refused_and_said_once(cli: Cli) -> None:
@@ -153,6 +176,8 @@ def test_what_is_not_for_us_is_refused_and_said_once(cli: Cli) -> None:
         for text in ("symbolic link", "bad name.queue", "no queue 'nowhere'", "no regular file"):
             # once at the beginning, once after the hang-up
             assert 1 <= service.log.count(text) <= 2, service.log
+        assert "queue create" not in service.log
+        assert "queue: 'bad name' is not a queue's name" in service.log
     refused = cli.refused(2, "produce", "--spool", str(directory), "../q", "x")
     assert "no slash" in refused
     assert not (cli.directory / "q.queue").exists()
@@ -175,6 +200,7 @@ def test_produce_needs_no_store(cli: Cli) -> None:
     cli.ok("--store", "sqlite:///nowhere/at/all.db", *where, "x")
     assert "one line" in cli.refused(2, *where, "a\nb")
     assert "produce what" in cli.refused(2, *where)
+    assert "produce: 'a b' is not a queue's name" in cli.refused(2, *where[:3], "a b", "x")
     assert "no such directory" in cli.refused(2, "produce", "--spool", "nowhere", "q", "x")
     # a line somebody left without an end does not swallow ours
     with (directory / "q.queue").open("a") as file:

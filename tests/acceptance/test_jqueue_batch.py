@@ -54,6 +54,30 @@ def test_the_readme(cli: Cli) -> None:
     assert (cli.directory / "B.wav.result").read_text() == "vaw.B ni\n"
 
 
+def test_each_job_shows_its_file(cli: Cli) -> None:
+    """In lists, where the command is the same for all."""
+    files(cli.directory, "a.txt", "b c.txt")
+    cli.ok("batch", "wc -l", ":::", "a.txt", "b c.txt")
+    said = cli.ok("list", "--queue", "batch")
+    assert "wc -l < a.txt" in said
+    assert "wc -l < 'b c.txt'" in said
+
+
+def test_the_path_of_the_file_stands_for_braces(cli: Cli) -> None:
+    """Quoted for the shell, a word of its own without one; as `enqueue` does with `:::`."""
+    name = "it's $(touch evil).txt"
+    files(cli.directory, name)
+    cli.ok("batch", "cat {}; echo {/.}; cat", ":::", name)
+    whole = f"in {name}\nit's $(touch evil)\nin {name}\n"
+    assert (cli.directory / f"{name}.result").read_text() == whole
+    cli.ok("batch", "--force", "cat", "{}", ":::", name)
+    assert (cli.directory / f"{name}.result").read_text() == f"in {name}\n"
+    assert not (cli.directory / "evil").exists()
+    # braces that stand for nothing are the command's own
+    cli.ok("batch", "--force", "awk '{print $1}'", ":::", name)
+    assert (cli.directory / f"{name}.result").read_text() == "in\n"
+
+
 def test_odd_files(cli: Cli) -> None:
     """Empty, with blanks and newlines and bytes that are no text in their names, one megabyte."""
     names = ["empty", "a b", "new\nline", "-n", "caf\udce9", "100%", "big"]
@@ -142,10 +166,25 @@ def test_interrupted_and_resumed(cli: Cli) -> None:
     gate.open()
     code, said = ended(process)
     assert code == 130
-    assert "2 of 6 files done" in said
+    assert "2 of 6 files done; 4 cancelled: run it again to go on" in said
+    assert "failed" not in said
     assert results(cli.directory) == ["f0.result", "f1.result"]
     assert "2 of them before" in cli.ok("batch", "cat", ":::", *names)
     assert len(results(cli.directory)) == 6
+
+
+def test_cancelled_by_somebody(cli: Cli) -> None:
+    """Said as it is; and the exit status says that there is no result."""
+    files(cli.directory, "a", "b")
+    gate = Fifo(cli, "gate")
+    process = cli.start("batch", "-j", "1", gate.wait, ":::", "a", "b")
+    eventually(lambda: "processing" in {job["state"] for job in cli.json("list")})
+    cli.ok("cancel", "2")
+    gate.open()
+    code, said = ended(process)
+    assert code == 4
+    assert "b: job 2 was cancelled" in said
+    assert "1 of 2 files done; 1 cancelled\n" in said
 
 
 def test_interrupted_twice(cli: Cli) -> None:
@@ -163,7 +202,7 @@ def test_interrupted_twice(cli: Cli) -> None:
 
 
 def test_killed_and_resumed(cli: Cli) -> None:
-    """After kill -9: no half results, and the next run does what is left, nothing twice."""
+    """After kill -9: no half results; the next run does what is left, and that only."""
     names = [f"f{number}" for number in range(8)]
     files(cli.directory, *names)
     gate = Fifo(cli, "gate")
@@ -187,6 +226,28 @@ def test_killed_and_resumed(cli: Cli) -> None:
     assert code == 0, said
     for name in names:
         assert (cli.directory / f"{name}.result").read_text() == f"in {name}\n"
+    # those that had completed ran once, the one that was killed with its batch perhaps twice
+    jobs = cli.json("list")
+    assert len(jobs) == len(names)
+    assert {job["runs"] for job in jobs if job["id"] <= 3} == {1}
+    assert (cli.directory / "log").read_text().count("ran") <= len(names) + 1
+
+
+def test_half_a_result_of_one_that_was_killed(cli: Cli) -> None:
+    """It is no file to work on, whoever lists the directory, and goes when there is work there."""
+    files(cli.directory, "a")
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    draft = cli.directory / f".queuectl-{os.uname().nodename}--{child}-1.part"
+    draft.write_text("hal")
+    said = cli.ok("batch", "cat", ":::", draft.name, str(draft), "a")
+    assert "1 of 1 file done" in said
+    assert not draft.exists()
+    assert results(cli.directory) == ["a.result"]
+    draft.write_text("hal")
+    assert "0 of 0 files done" in cli.ok("batch", "cat", ":::", draft.name)
 
 
 def test_other_workers_do_not_take_from_it(cli: Cli) -> None:
@@ -204,12 +265,45 @@ def test_a_progress_bar_on_a_terminal(cli: Cli) -> None:
     """And the files that failed above it."""
     files(cli.directory, *(f"f{number}" for number in range(4)))
     command = cli.command("batch", "-j", "1", "sleep 0.2; cat", ":::", *(f"f{n}" for n in range(4)))
+    cli.env["TERM"] = "xterm"
     child = pexpect.spawn(command[0], command[1:], env=cli.env, cwd=str(cli.directory), timeout=60)
     child.expect_exact("] 2 of 4")
     child.expect_exact("4 of 4 files done")
     child.wait()
     child.close()
     assert child.exitstatus == 0
+
+
+def test_no_bar_where_nothing_can_be_drawn_again(cli: Cli) -> None:
+    """As with `wait`."""
+    files(cli.directory, "a")
+    cli.env["TERM"] = "dumb"
+    command = cli.command("batch", "cat", ":::", "a")
+    child = pexpect.spawn(command[0], command[1:], env=cli.env, cwd=str(cli.directory), timeout=60)
+    child.expect_exact("1 of 1 file done")
+    assert b"[" not in bytes(child.before or b"")  # type: ignore[arg-type]
+    child.wait()
+    child.close()
+
+
+def test_the_bar_counts_only_what_is_done(cli: Cli) -> None:
+    """What Ctrl-C takes back is no progress, and nothing is foretold then."""
+    files(cli.directory, "a", "b")
+    gate = Fifo(cli, "gate")
+    cli.env["TERM"] = "xterm"
+    command = cli.command("batch", "-j", "1", f"{gate.wait}; sleep 2", ":::", "a", "b")
+    child = pexpect.spawn(command[0], command[1:], env=cli.env, cwd=str(cli.directory), timeout=60)
+    eventually(lambda: "processing" in {job["state"] for job in cli.json("list")})
+    child.sendintr()
+    eventually(lambda: "cancelled" in {job["state"] for job in cli.json("list")})
+    gate.open()
+    child.expect_exact("1 of 2 files done; 1 cancelled")
+    *before, last = bytes(child.before or b"").split(b"\r\x1b[K")  # type: ignore[arg-type]
+    assert not [bar for bar in before if b"1 of 2, about" in bar], before
+    assert b"failed" not in last
+    child.wait()
+    child.close()
+    assert child.exitstatus == 130
 
 
 def test_json(cli: Cli) -> None:
@@ -219,7 +313,7 @@ def test_json(cli: Cli) -> None:
     assert done.returncode == 4
     assert json.loads(done.stdout) == {
         "files": 2, "done": 1, "done_before": 0, "left": 0,
-        "failed": [{"file": "gone", "reason": "No such file or directory"}],
+        "failed": [{"file": "gone", "reason": "No such file or directory"}], "cancelled": [],
     }  # fmt: skip
 
 

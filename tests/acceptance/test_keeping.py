@@ -6,10 +6,14 @@ import json
 import os
 import signal
 import stat
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from queuectl.job import EXIT, Outcome
+from queuectl.store import open_store
+from queuectl.store.base import Settlement
 from tests.support.backend import sqlite_only
 from tests.support.cli import Cli
 
@@ -92,6 +96,32 @@ def test_what_is_no_export_is_refused(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty.json").write_text('{"settings": {}}\n')
     assert "its first line does not say so" in cli.refused(2, "import", "empty.json")
     assert "No such file" in cli.refused(2, "import", "nowhere")
+    (tmp_path / "nothing").write_bytes(b"")
+    assert "it is empty" in cli.refused(2, "import", "nothing")
+
+
+def test_an_import_says_what_is_live_now(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("schedule", "add", "nightly", "0 3 * * *", "--", "true")
+    cli.ok("enqueue", "--backoff-base", "1000", "--max-retries", "3", "false")
+    cli.ok("enqueue", "true")
+    cli.ok("enqueue", "sleep 60")
+    host = cli.start("worker", "start", "3")
+    cli.ok("wait", "1", "--for", "failed")
+    cli.ok("wait", "2")
+    cli.ok("wait", "3", "--for", "processing")
+    cli.ok("export", "--file", "jobs.jsonl")
+    cli.ok("cancel", "3", "--now")
+    host.terminate()
+    host.communicate(timeout=60)
+    other = Cli(tmp_path / "other")
+    other.directory.mkdir()
+    path = str(cli.directory / "jobs.jsonl")
+    assert other.ok("import", path).splitlines() == [
+        f"3 jobs imported from {path}",
+        "1 schedule taken over, which fires from now on: nightly",
+        "1 job had been processing: to start again from the beginning",
+        "1 job had failed: to be tried again when due",
+    ]
 
 
 @sqlite_only
@@ -125,10 +155,55 @@ def test_doctor_names_jobs_without_workers_and_a_dead_host(cli: Cli) -> None:
     done = cli.run("doctor")
     assert done.returncode == 1
     assert "it is dead; the next `worker start` takes its jobs back" in done.stdout
+    assert "nobody reads the wake-up pipe of pid " in done.stdout
     cli.ok("cancel", "1")
     # the job's processes outlive a host that had no front
-    for pid in _left(cli.directory):
+    left = _left(cli.directory)
+    cli.ok("worker", "start", "--until-empty")
+    for pid in left:
         os.kill(pid, signal.SIGKILL)
+
+
+def test_doctor_tells_what_is_left_from_what_others_run(cli: Cli, tmp_path: Path) -> None:
+    """Another store's jobs are not ours; what an attempt of ours left is to be ended."""
+    other = Cli(tmp_path / "other")
+    other.directory.mkdir()
+    other.ok("enqueue", "sleep 60")
+    host = other.start("worker", "start")
+    other.ok("wait", "1", "--for", "processing")
+    processes = {row["topic"]: row for row in cli.json("doctor")}["processes"]
+    assert (processes["ok"], processes["text"]) == (
+        True,
+        "nothing is left of attempts that are over",
+    )
+    host.kill()
+    host.communicate(timeout=30)
+    pids = _left(other.directory)
+    with closing(open_store(other.url)) as store:
+        job = store.get(1)
+        assert job is not None
+        assert job.host is not None
+        assert job.token is not None
+        # as if it had been settled by somebody who could not end it
+        outcome = Outcome(EXIT, 0, started_at=job.started_at, finished_at=store.now())
+        store.settle([Settlement(1, job.token, job.runs, outcome)])
+    done = other.run("doctor")
+    assert done.returncode == 1
+    named = " ".join(map(str, sorted(pids)))
+    assert f"left by attempts that are over: {named}; look with " in done.stdout
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_workers_say_what_they_wait_for(cli: Cli) -> None:
+    """Before they are gone, those that stay until nothing is left."""
+    cli.ok("enqueue", "--delay", "1h", "true")
+    host = cli.start("worker", "start", "--until-empty")
+    assert host.stderr is not None
+    said = host.stderr.readline()
+    assert said.startswith("waiting for job 1, which starts in ")
+    host.terminate()
+    host.communicate(timeout=60)
 
 
 def _left(directory: Path) -> list[int]:

@@ -368,7 +368,7 @@ def test_stop_waits_for_what_runs(cli: Cli, gate: Gate) -> None:
     running_job(cli, gate)
     stopping = cli.start("worker", "stop")
     assert stopping.stdout is not None
-    assert "when job 1 ended" in stopping.stdout.readline()
+    assert "when job 1 has ended" in stopping.stdout.readline()
     assert stopping.poll() is None
     gate.open()
     assert ending(stopping) == 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pexpect
 import pytest
+
+from queuectl.commands import GRAMMAR
 
 if TYPE_CHECKING:
     from tests.support.cli import Cli
@@ -117,10 +120,35 @@ def test_an_array_knows_its_index(cli: Cli) -> None:
     assert len(cli.json("list", "--array", "1")) == 5
 
 
-def test_an_argv_is_told_that_no_shell_reads_it(cli: Cli) -> None:
-    """$QUEUECTL_INDEX in a word stays as it is."""
-    done = cli.run("enqueue", "--array", "1-2", "--", "echo", "$QUEUECTL_INDEX")
+def test_the_words_of_an_argv_get_the_index(cli: Cli) -> None:
+    """There is no shell to put it in; with --no-shell they stay as they are, and that is said."""
+    words = ("echo", "a${QUEUECTL_INDEX}b", "$QUEUECTL_INDEX", "$QUEUECTL_INDEXED")
+    assert cli.ok("enqueue", "--array", "1-2", "--dry-run", *words) == (
+        "echo a1b 1 '$QUEUECTL_INDEXED'  # index 1\necho a2b 2 '$QUEUECTL_INDEXED'  # index 2\n"
+    )
+    said = cli.ok("enqueue", "--array", "1-2", "--", *words[:3:2])
+    assert said == "array 1: jobs 1-2: echo $QUEUECTL_INDEX  (no shell)\n"
+    done = cli.run("enqueue", "--array", "1-2", "--dry-run", "--no-shell", "--", *words[:3:2])
     assert "put the command in one word" in done.stderr
+    done = cli.run("enqueue", "--array", "1-2", "--dry-run", "./sim")
+    assert "quote the whole command, './sim $QUEUECTL_INDEX'" in done.stderr
+    cli.ok("worker", "start", "2", "--until-empty")
+    assert outputs(cli) == {"1\n", "2\n"}
+
+
+def test_the_array_of_the_help_works_in_every_shell(cli: Cli) -> None:
+    """As it is pasted."""
+    (example,) = [one for one in GRAMMAR.find(["enqueue"])[0].examples if "--array" in one]
+    sim = cli.directory / "sim"
+    sim.write_text('#!/bin/sh\necho "$1"\n')
+    sim.chmod(0o755)
+    cli.script(example)
+    queuectl = shlex.join(cli.command())
+    subprocess.run(
+        ["/bin/sh", "-c", f"{queuectl} {example}"], env=cli.env, cwd=cli.directory, check=True
+    )
+    found = cli.json("list", "7,107")
+    assert {job["command"] for job in found} == {"./sim $QUEUECTL_INDEX"}
 
 
 def test_jobs_wait_for_others(cli: Cli) -> None:

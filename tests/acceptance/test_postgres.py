@@ -168,6 +168,20 @@ def test_hosts_are_seen_from_everywhere_and_stopped(here: Cli, worker: Cli) -> N
     wait_until(lambda: here.json("worker", "list") == [], "it is off the list")
 
 
+def test_a_host_that_drains_can_be_told_to_end_now(here: Cli, worker: Cli, gate: Gate) -> None:
+    """Its workers are leaving already; what they run is handed back."""
+    here.ok("enqueue", gate.command)
+    gate.arrived()
+    (row,) = here.json("worker", "list")
+    draining = here.start("worker", "stop", "--host", row["host"][:8])
+    wait_until(lambda: here.json("worker", "list")[0]["workers"] == 0, "it drains")
+    here.ok("worker", "stop", "--host", row["host"][:8], "--now")
+    assert gone(row["pid"])
+    draining.communicate(timeout=20)
+    job = here.json("status", "1")
+    assert (job["state"], job["attempts"]) == ("pending", 0)
+
+
 @pytest.mark.parametrize("detached", [True, False])
 def test_a_host_has_a_guardian(machines: Machines, here: Cli, gate: Gate, detached: bool) -> None:
     there = machines.machine("there").cli
@@ -330,7 +344,7 @@ def _use_as_two_roles(machines: Machines, user: Cli) -> None:
     user.ok("wait", "all")
     assert user.ok("output", "1") == "hello\n"
     user.ok("status")
-    user.ok("enqueue", "sleep 1000")
+    user.ok("enqueue", "--after", "1", "sleep 1000")
     for words in (("cancel", "4"), ("remove", "1"), ("set", "timeout", "5"),
                   ("queue", "pause", "default")):  # fmt: skip
         done = user.run(*words)

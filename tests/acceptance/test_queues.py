@@ -57,6 +57,20 @@ def test_each_message_is_one_argument_of_the_command(cli: Cli) -> None:
     assert not (cli.directory / "evil").exists()
 
 
+def test_messages_for_programs_that_claim_them(cli: Cli) -> None:
+    """A pull queue takes them without a command, and lists them; a key tells them apart."""
+    cli.ok("queue", "create", "wav", "--pull")
+    cli.ok("submit", "wav", "a.wav", "b c.wav")
+    said = cli.ok("list", "--queue", "wav")
+    assert "b c.wav" in said
+    assert "exit 1" not in said
+    assert [job["message"] for job in cli.json("list")][:2] == ["a.wav", "b c.wav"]
+    cli.ok("submit", "--unique", "auto", "wav", "x", "y", "x")
+    assert [job["message"] for job in cli.json("list")][-2:] == ["x", "y"]
+    cli.ok("queue", "create", "plain")
+    assert "has no command" in cli.refused(1, "submit", "plain", "a")
+
+
 def test_lines_of_standard_input_are_messages(cli: Cli) -> None:
     """Counted by wc -l, also those with bytes that are no text."""
     show = program(cli)

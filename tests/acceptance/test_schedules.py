@@ -89,4 +89,9 @@ def test_run_now(cli: Cli, workers: Workers) -> None:
     cli.ok("schedule", "run", "yearly")
     cli.ok("wait", "1")
     assert cli.ok("output", "1") == "hello\n"
-    assert cli.json("schedule", "list")[0]["last_job"] is None
+    (shown,) = cli.json("schedule", "list")
+    assert (shown["last_job"], shown["last_state"]) == (1, "completed")
+    # its times, and what `--overlap` looks at, stay as they are
+    with closing(open_store(cli.url)) as store:
+        (one,) = store.schedules()
+        assert (one.last_job, one.last_at) == (None, None)

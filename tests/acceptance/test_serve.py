@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +21,6 @@ from tests.support.service import Service
 from tests.support.worker import Fifo
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.cli import Cli
 
 
@@ -55,6 +56,31 @@ def test_every_command_has_its_answer_on_one_line(cli: Cli) -> None:
         assert "enqueue" in answers[4]["error"]
         assert answers[5]["exit_code"] == 1
         assert answers[6]["stdout"] == "one\n"
+
+
+def test_advice_is_not_what_is_refused_here(cli: Cli) -> None:
+    """A word that is no command is not to be run with `!`, which is for who types it."""
+    with Service(cli) as service:
+        far, near = service.ask("nonsense", "lst")
+        assert far["error"] == "no command 'nonsense'; queue it: enqueue nonsense; jobs: list"
+        assert (
+            near["error"]
+            == "no command 'lst'; did you mean list? Queue it: enqueue lst; jobs: list"
+        )
+
+
+def test_a_service_in_the_background_says_where_it_is(cli: Cli) -> None:
+    """As one in the foreground does: its ways in, and the tokens for one of them."""
+    tokens = cli.directory / "state" / "tokens"
+    with Service(cli, "--http", "127.0.0.1:0") as service:
+        assert service.facts["tokens"] == str(tokens)
+    said = cli.ok("serve", "--http", "127.0.0.1:0", "--detach")
+    try:
+        assert "\nhttp: http://127.0.0.1:" in said
+        assert f"\ntokens: {tokens}\n" in said
+        assert f"\nsocket: {cli.directory / 'state' / 'socket'}\n" in said
+    finally:
+        cli.ok("worker", "stop")
 
 
 def test_a_comment_has_no_answer(cli: Cli) -> None:
@@ -127,6 +153,17 @@ def test_a_dead_ones_socket_is_replaced(cli: Cli) -> None:
         assert os.path.exists(service.facts["socket"])
     with Service(cli) as service:
         assert service.ask("version")
+
+
+def test_a_socket_that_is_not_its_own_any_more_stays(cli: Cli) -> None:
+    """Somebody removed it with its lock, as when cleaning up, and started another one there."""
+    with Service(cli) as service:
+        path = service.facts["socket"]
+        os.unlink(path)
+        os.unlink(f"{path}.lock")
+        with Service(cli) as second:
+            assert service.stop() == 0
+            assert second.ask("version")
 
 
 def test_ten_at_once_and_one_wins(cli: Cli) -> None:
@@ -251,6 +288,28 @@ def test_a_unit_is_written(cli: Cli) -> None:
     assert path.read_text() != unit
 
 
+def test_what_a_unit_says_runs(cli: Cli) -> None:
+    """From anywhere, with nothing but the environment that stands in it."""
+    cli.ok("serve", "--install-unit", "--workers", "2")
+    unit = cli.directory / ".config" / "systemd" / "user" / "queuectl.service"
+    said: dict[str, list[str]] = {}
+    for line in unit.read_text().splitlines():
+        name, _, value = line.partition("=")
+        said.setdefault(name, []).append(value)
+    env = dict(shlex.split(text)[0].split("=", 1) for text in said["Environment"])
+    (command,) = said["ExecStart"]
+    process = subprocess.Popen(
+        shlex.split(command), env=env, cwd="/", stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert "2 workers" in process.stdout.readline()
+    cli.ok("ctl", "version")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+
+
 def test_in_the_background(cli: Cli) -> None:
     """`--detach` returns when it serves; `worker stop` ends it; its log is where it says."""
     cli.env["QUEUECTL_LOG_DIR"] = str(cli.directory / "logs")
@@ -262,8 +321,13 @@ def test_in_the_background(cli: Cli) -> None:
     finally:
         cli.ok("worker", "stop")
     eventually(lambda: not os.path.exists(facts["socket"]))
-    log = (cli.directory / "logs" / f"{facts['host']}.log").read_text()
+    assert facts["log"] == str(cli.directory / "logs" / f"{facts['host']}.log")
+    log = Path(facts["log"]).read_text()
     assert "job 1 completed" in log
+    # and in words
+    said = cli.ok("serve", "--detach")
+    cli.ok("worker", "stop")
+    assert str(cli.directory / "logs") in said
 
 
 def test_the_log_as_json(cli: Cli) -> None:
@@ -338,6 +402,23 @@ def test_too_many_clients(cli: Cli) -> None:
 
         eventually(there_is_room)
         second.close()
+
+
+def test_limits_are_read_again_at_a_hang_up(cli: Cli) -> None:
+    """Of every way in, and not before."""
+    cli.ok("queue", "create", "q", "--command", "true", "--accept-messages")
+    with Service(cli, "--messages", "127.0.0.1:0") as service, service.connect() as first:
+        first.sendall(b"set intake-connections 1\n")
+        assert b"intake-connections" in first.recv(4096)
+        assert service.ask("version")
+        service.signal(signal.SIGHUP)
+        eventually(lambda: "read again" in service.log)
+        with service.connect() as second:
+            assert json.loads(second.recv(4096))["exit_code"] == 75
+        with socket.create_connection(("127.0.0.1", service.port), 30) as held:
+            held.sendall(b"q x\n")
+            assert held.recv(100).startswith(b"ok")
+            assert "clients already" in service.say(b"")
 
 
 def test_a_request_has_a_limit_that_is_a_setting(cli: Cli) -> None:

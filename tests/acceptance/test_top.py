@@ -21,7 +21,7 @@ def test_it_is_drawn_anew_until_somebody_leaves(cli: Cli, leave: str) -> None:
     """What another process does is seen without a key; the terminal is as it was."""
     cli.ok("enqueue", "true")
     child = pexpect.spawn(
-        sys.executable, ["-m", "queuectl", "top"], env=cli.env, cwd=str(cli.directory), dimensions=(24, 100),
+        sys.executable, ["-m", "queuectl", "top"], env={**cli.env, "TERM": "xterm"}, cwd=str(cli.directory), dimensions=(24, 100),
         encoding="utf-8", timeout=30,
     )  # fmt: skip
     child.expect_exact("1 pending")

@@ -43,7 +43,7 @@ def test_a_terminal_shows_how_far_it_has_come(cli: Cli) -> None:
     cli.ok("enqueue", "true")
     host = cli.start("worker", "start", "2")
     child = pexpect.spawn(
-        sys.executable, ["-m", "queuectl", "wait"], env=cli.env, cwd=str(cli.directory),
+        sys.executable, ["-m", "queuectl", "wait"], env={**cli.env, "TERM": "xterm"}, cwd=str(cli.directory),
         dimensions=(24, 100), encoding="utf-8", timeout=30,
     )  # fmt: skip
     child.expect_exact(" of ")

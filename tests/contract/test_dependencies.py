@@ -222,6 +222,20 @@ def test_a_circle_is_refused_and_shown(store: Store) -> None:
     assert store.count(Filter()) == 0
 
 
+def test_jobs_of_a_batch_keep_their_own_environment_whatever_they_wait_for(store: Store) -> None:
+    """Some wait for what has ended, some for each other, some for nothing."""
+    ended = put(store)
+    run_one(store)
+    waits = ((After(ended),), (After("a"),), ())
+    ids = store.add([
+        NewJob("true", name=name, env={"NAME": name}, after=after, paused=True)
+        for name, after in zip("abc", waits, strict=True)
+    ])  # fmt: skip
+    store.hold(ids, held=False)
+    claims = store.claim(HOST, 3)
+    assert {claim.job_id: claim.env["NAME"] for claim in claims} == {ids[0]: "a", ids[2]: "c"}
+
+
 def test_an_edit_replaces_what_a_job_waits_for(store: Store) -> None:
     """And refuses a circle, over any number of jobs."""
     one = put(store)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from queuectl.job import LOST, Outcome
 from tests.support.work import (
     EXIT_3,
     HOST,
@@ -113,6 +114,15 @@ def test_a_host_is_woken_when_a_limited_queue_has_room_again(pair: Pair) -> None
         put(pair.other, queue="gpu")
     claim = claim_one(pair.other, OTHER)
     assert pair.is_woken_by(lambda: settle(pair.other, claim))
+
+
+def test_a_host_is_woken_when_another_one_is_gone(pair: Pair) -> None:
+    """That one knew when the retries of its jobs are due; the others learn it now."""
+    pair.other.register(a_host(OTHER))
+    put(pair.other)
+    claim = claim_one(pair.other, OTHER)
+    assert pair.is_woken_by(lambda: settle(pair.other, claim, Outcome(LOST, started_at=1)))
+    assert pair.is_woken_by(lambda: pair.other.forget(OTHER))
 
 
 def test_a_host_is_not_woken_for_nothing(pair: Pair) -> None:

@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from queuectl.errors import DependencyCycle
 from queuectl.job import COMPLETED, After, Array, NewJob
 from queuectl.store.base import Existing, Filter, Schedule, Settlement
@@ -15,7 +17,7 @@ from tests.support.stores import assert_counters_are_right
 from tests.support.work import EXIT_0, put, put_many, run_one
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from queuectl.store.base import Store
@@ -196,39 +198,98 @@ def test_what_a_job_waits_for_is_changed_while_that_ends(shared: Engine) -> None
     assert len(store.claim("host", TIMES + 1)) == TIMES
 
 
-#: enqueues jobs with keys that others use too, and prints how many were new
+#: does something at each line it is sent, and prints how often it was the one who could
 _PROCESS = """
 import sys
 from queuectl.job import NewJob
 from queuectl.store import open_store
-from queuectl.store.base import Existing
+from queuectl.store.base import Existing, Settlement
+from tests.support.work import EXIT_0
 store = open_store(sys.argv[1])
+host = sys.argv[2]
 print("ready", flush=True)
-sys.stdin.readline()
-ids = [store.add([NewJob("true", unique=f"k{number}")])[0] for number in range(200)]
-print(sum(not isinstance(job_id, Existing) for job_id in ids))
+def key(turn):
+    return not isinstance(store.add([NewJob("true", unique=f"k{turn}")])[0], Existing)
+def fire(turn):
+    return store.fire("s", turn, turn + 1, [NewJob("tick")], None) is not None
+def claim(turn):
+    claims.extend(store.claim(host, 5))
+    return len(claims)
+def settle(turn):
+    done = [Settlement(one.job_id, one.token, one.run, EXIT_0) for one in claims]
+    claims.clear()
+    store.settle(done)
+    return len(done)
+claims = []
+for line in sys.stdin:
+    what, turn = line.split()
+    print(int({"key": key, "fire": fire, "claim": claim, "settle": settle}[what](int(turn))), flush=True)
 store.close()
 """
 
 
-def test_processes_share_unique_keys(shared: Engine) -> None:
+class _Two:
+    """Two processes with a Store each that do the same at the same moment."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", _PROCESS, engine.url, f"host-{number}"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            )
+            for number in range(2)
+        ]  # fmt: skip
+        assert self._answers() == ["ready\n"] * 2
+
+    def _answers(self) -> list[str]:
+        return [process.stdout.readline() for process in self._processes if process.stdout]
+
+    def could(self, what: str, turn: int) -> int:
+        """Let both do it; return how often it could be done."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{what} {turn}\n")
+            process.stdin.flush()
+        return sum(map(int, self._answers()))
+
+    def close(self) -> None:
+        """Let them end."""
+        ended = [process.communicate(timeout=60) and process.wait() for process in self._processes]
+        assert ended == [0, 0]
+
+
+@pytest.fixture
+def two(shared: Engine) -> Iterator[_Two]:
+    """Two processes at a store."""
+    shared.open()
+    processes = _Two(shared)
+    yield processes
+    processes.close()
+
+
+def test_processes_share_unique_keys(shared: Engine, two: _Two) -> None:
     """Between them each is enqueued once."""
+    assert [two.could("key", turn) for turn in range(TIMES)] == [1] * TIMES
     store = shared.open()
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", _PROCESS, shared.url],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    new = [int(process.communicate(timeout=60)[0]) for process in processes]
-    assert sum(new) == TIMES
     assert store.count(Filter()) == TIMES
     run_one(store)
+
+
+def test_processes_share_a_limit_of_one(shared: Engine, two: _Two) -> None:
+    """Only one of them gets a job, and the other none until that has ended."""
+    store = shared.open()
+    store.create_queue("one", limit=1)
+    put_many(store, TIMES, queue="one")
+    for turn in range(TIMES):
+        assert two.could("claim", turn) == 1
+        assert two.could("settle", turn) == 1
+    assert store.counts()[COMPLETED] == TIMES
+    assert_counters_are_right(store)
+
+
+def test_processes_share_a_schedule(shared: Engine, two: _Two) -> None:
+    """One of them fires it each time it is due."""
+    store = shared.open()
+    store.put_schedule(Schedule("s", "every 1m", "", "skip", "one", b"", 0))
+    assert [two.could("fire", turn) for turn in range(TIMES)] == [1] * TIMES
+    assert store.count(Filter()) == TIMES

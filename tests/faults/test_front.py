@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import termios
 from typing import TYPE_CHECKING
 
 import pytest
@@ -212,3 +213,45 @@ def test_a_shell_that_cannot_start_says_why_through_its_front(tmp_path: Path) ->
     with Shell(tmp_path, first="") as shell:
         shell.see("queuectl: ")
         assert shell.exit_status() == 75
+
+
+def kill_below_a_shell(shell: Shell, host: int) -> None:
+    """Kill the host of a shell whose terminal is open elsewhere too, as it is to a login shell."""
+    shell.keep_open(os.readlink(f"/proc/{host}/fd/0"))
+    os.kill(host, signal.SIGKILL)
+
+
+def test_when_a_shell_is_killed_the_terminal_is_in_order_and_says_so(
+    cli: Cli, shell: Shell
+) -> None:
+    """The modes are those of before, the prompt's toolbar has gone, and the jobs' fates are told."""
+    shell.run("worker start 3")
+    shell.run("enqueue --max-retries 3 sleep 1000", "job 1 enqueued")
+    shell.run("enqueue --max-retries 0 sleep 1000", "job 2 enqueued")
+    shell.wait_for(lambda: shell.toolbar.startswith("2 processing"), "two running jobs")
+    shell.type("half a line")
+    shell.see_line("queuectl> half a line")
+    before = shell.modes()[3]
+    kill_below_a_shell(shell, host_pid(cli))
+    told = "queuectl: the shell's process was killed (signal 9); its 2 jobs: "
+    said = f"{told}1 failed and will be retried, 1 dead"
+    shell.wait_for(lambda: said in shell.text.replace("\n", ""), "what became of the jobs")
+    assert shell.process.wait(PATIENCE) == 128 + signal.SIGKILL
+    assert not before & (termios.ECHO | termios.ICANON)
+    asked = termios.ECHO | termios.ICANON | termios.ISIG
+    assert shell.modes()[3] & asked == asked
+    assert shell.written.rindex(b"\x1b[?2004l") > shell.written.rindex(b"\x1b[?2004h")
+    shown = [row for row in shell.rows if row]
+    assert shown[-3].endswith("half a line")
+    assert "".join(shown[-2:]) == said
+
+
+def test_a_killed_shell_without_jobs_says_that_alone(shell: Shell) -> None:
+    shell.run("version")
+    children = f"/proc/{shell.process.pid}/task/{shell.process.pid}/children"
+    with open(children, encoding="ascii") as file:
+        (host,) = file.read().split()
+    kill_below_a_shell(shell, int(host))
+    shell.see("queuectl: the shell's process was killed (signal 9)")
+    assert shell.process.wait(PATIENCE) == 128 + signal.SIGKILL
+    assert "signal 9);" not in shell.text

@@ -131,6 +131,25 @@ def test_rotated_while_nobody_reads(cli: Cli) -> None:
     assert messages(cli) == ["a", "b", "c", "d", "e"]
 
 
+def test_renamed_before_anybody_read_it(cli: Cli) -> None:
+    """It may be a copy of one that was read, so it is not read; that is said, and said once."""
+    append(cli, "one")
+    file_of(cli).rename(f"{file_of(cli)}.1")
+    append(cli, "two")
+    with start(cli) as service:
+        eventually(lambda: messages(cli) == ["two"])
+        eventually(lambda: "q.queue.1 was renamed before it was read" in service.log)
+        # one that was read is none of those
+        file_of(cli).rename(f"{file_of(cli)}.2")
+        append(cli, "three")
+        eventually(lambda: messages(cli) == ["two", "three"])
+        assert "q.queue.2" not in service.log
+    with start(cli) as service:
+        append(cli, "four")
+        eventually(lambda: messages(cli)[-1] == "four")
+        assert "was renamed" not in service.log
+
+
 def test_cut_to_nothing(cli: Cli) -> None:
     """It begins anew, whether somebody looked meanwhile or not."""
     append(cli, "a", "b")

@@ -5,6 +5,7 @@ Written from the rules and not from the code, so that a mistake would have to be
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 WAITING = ("pending", "failed")
@@ -69,6 +70,10 @@ class Model:
     jobs: dict[int, ModelJob] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
+    #: so many deaths pause a queue
+    halts: dict[str, int] = field(default_factory=dict)
+    #: of each queue since it was resumed last
+    deaths: Counter[str] = field(default_factory=Counter)
 
     def claimable(self, want: int, ahead: int, queues: tuple[str, ...]) -> list[ModelJob]:
         """The jobs that a claim takes now, in order."""
@@ -81,11 +86,17 @@ class Model:
                 and job.due <= self.now
                 and job.queue not in self.paused and (not queues or job.queue in queues)
             )  # fmt: skip
+            if not is_eligible:
+                continue
             limit = self.limits.get(job.queue)
-            has_room = limit is None or (len(taken) < want and running.count(job.queue) < limit)
+            has_room = limit is None or running.count(job.queue) < limit
             if job.array is not None:
-                has_room &= len(taken) < want and arrays.count(job.array) < job.array[1]
-            if is_eligible and has_room and len(taken) < want + ahead:
+                has_room &= arrays.count(job.array) < job.array[1]
+            is_limited = limit is not None or job.array is not None
+            if is_limited and has_room and len(taken) >= want:
+                # nobody claims ahead what counts: it is for the next free worker, nothing overtakes it
+                break
+            if has_room and len(taken) < want + ahead:
                 taken.append(job)
                 running.append(job.queue)
                 arrays.append(job.array)
@@ -111,12 +122,29 @@ class Model:
             job.end("cancelled", self.now)
         else:
             job.fail(self.now)
+            self.mourn(job)
+
+    def mourn(self, job: ModelJob) -> None:
+        """A job that has died counts, and enough of them pause their queue."""
+        if job.state == "dead":
+            self.deaths[job.queue] += 1
+            if self.deaths[job.queue] >= self.halts.get(job.queue, 10**9):
+                self.paused.add(job.queue)
+
+    def pause(self, queue: str, *, paused: bool) -> None:
+        """A queue that is resumed counts its deaths anew."""
+        if paused:
+            self.paused.add(queue)
+        else:
+            self.paused.discard(queue)
+            self.deaths[queue] = 0
 
     def lose(self, job: ModelJob) -> None:
         if job.state == "processing":
             self.settle(job, "lost")
         elif job.is_worn_out and not job.cancel:
             job.end("dead", self.now)
+            self.mourn(job)
         else:
             job.give_back(self.now, counted=True)
 

@@ -71,6 +71,10 @@ _asked = st.tuples(
 )
 
 
+#: deaths that pause a queue
+HALT_ON = 2
+
+
 class _Undo(Exception):  # noqa: N818 - a change of mind is no error
     """Undoes a rehearsal."""
 
@@ -87,7 +91,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = self.engine.open()
         self.store.create_queue("other")
         self.store.create_queue("limited", limit=limit)
-        self.model = Model(self.engine.clock.now, limits={"limited": limit})
+        self.store.set("halt-on", str(HALT_ON), "other")
+        self.model = Model(
+            self.engine.clock.now, limits={"limited": limit}, halts={"other": HALT_ON}
+        )
         self.claims: list[Claim] = []
         self.states: dict[int, str] = {}
         self.highest = 0
@@ -356,7 +363,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(queue=_queues, paused=st.sampled_from([False, False, True]))
     def pause_queue(self, queue: str, paused: bool) -> None:
         self.write(lambda: self.store.pause_queue(queue, paused=paused))
-        (self.model.paused.add if paused else self.model.paused.discard)(queue)
+        self.model.pause(queue, paused=paused)
 
     # ---- what must hold -----------------------------------------------------------------------
 
@@ -383,6 +390,13 @@ class StoreMachine(RuleBasedStateMachine):
             before = self.states.get(job.id, "pending")
             assert before == job.state or may_follow(before, stored.state)  # type: ignore[arg-type]
             self.states[job.id] = job.state
+
+    @invariant()
+    def queues_are_as_the_model_says(self) -> None:
+        if hasattr(self, "store"):
+            found = [(one.name, one.paused, one.deaths) for one in self.store.queues()]
+            model = self.model
+            assert found == [(name, name in model.paused, model.deaths[name]) for name, *_ in found]
 
     @invariant()
     def counters_are_right(self) -> None:

@@ -67,6 +67,8 @@ class Shell:
         self._screen = _Screen(columns, rows, history=50000, ratio=0.5)
         self._screen.answer = self.type
         self._stream = pyte.ByteStream(self._screen)
+        #: the other end of the terminal, where this process keeps it open
+        self._kept = -1
         #: every byte the shell has written
         self.written = b""
         self._terminal, inner = os.openpty()
@@ -110,8 +112,15 @@ class Shell:
         self._set_size(columns, rows)
         os.killpg(self.process.pid, signal.SIGWINCH)
 
+    def keep_open(self, terminal: str) -> None:
+        """Keep the terminal open when no process of the shell does any more."""
+        self._kept = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
+
     def hang_up(self) -> None:
         """Close the window."""
+        if self._kept >= 0:
+            os.close(self._kept)
+            self._kept = -1
         os.close(self._terminal)
         self._terminal = -1
 

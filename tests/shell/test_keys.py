@@ -96,6 +96,36 @@ def test_one_pasted_line_is_only_inserted(keyboard: Keyboard) -> None:
     assert keyboard.read("\x1b[200~list\n\x1b[201~ dead\r") == "list dead"
 
 
+def ask(keyboard: Keyboard, *typed: str, safe: str = "") -> str:
+    """Return the answer to a question, at which these texts are typed one after the other."""
+    texts = list(typed)
+
+    def moot() -> bool:
+        if texts:
+            keyboard._keys.send_text(texts.pop(0))
+        return False
+
+    return keyboard.prompt.ask("what?", {"w": "wait", "s": "stop"}, safe=safe, moot=moot)
+
+
 def test_a_question_takes_one_key(keyboard: Keyboard) -> None:
-    keyboard._keys.send_text("xw")
-    assert keyboard.prompt.ask("what?", {"w": "wait", "s": "stop"}) == "w"
+    assert ask(keyboard, "w") == "w"
+    assert ask(keyboard, "w\r") == "w"
+    assert ask(keyboard, "\r", safe="s") == "s"
+
+
+def test_a_question_takes_no_text(keyboard: Keyboard) -> None:
+    assert ask(keyboard, "who\r", "xs\r", "s") == "s"
+
+
+def test_what_was_typed_before_a_question_is_for_the_next_prompt(keyboard: Keyboard) -> None:
+    keyboard._keys.send_text("wait 1\rst")
+    assert ask(keyboard, "s") == "s"
+    assert keyboard.read("") == "wait 1"
+    assert keyboard.read("atus\r") == "status"
+
+
+def test_ctrl_c_before_a_question_takes_it_back(keyboard: Keyboard) -> None:
+    keyboard._keys.send_text("\x03")
+    with pytest.raises(KeyboardInterrupt):
+        ask(keyboard)

@@ -81,6 +81,8 @@ def test_a_very_long_tail_stays_plain() -> None:
         ("\n\nlist\n\n", ["list"], ""),
         ('enqueue {"command":\n"x"}\nlist\n', ['enqueue {"command":\n"x"}', "list"], ""),
         ('enqueue {"command":\n"x"', [], 'enqueue {"command":\n"x"'),
+        ("enqueue a \\\nb\nlist\n", ["enqueue a \\\nb", "list"], ""),
+        ("list\nenqueue a \\\nb", ["list"], "enqueue a \\\nb"),
         ("list", [], "list"),
         ("", [], ""),
     ],

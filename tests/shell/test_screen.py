@@ -310,7 +310,7 @@ def test_pasted_lines_run_in_order(shell: Shell) -> None:
 def test_one_pasted_line_waits_for_enter(shell: Shell) -> None:
     shell.paste("remove all --yes\n")
     shell.see_line("queuectl> remove all --yes")
-    shell.run("", "No jobs yet")
+    shell.run("", "there are no jobs yet")
 
 
 def test_many_jobs_are_touched_only_after_a_yes(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,3 +20,18 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@contextmanager
+def many_open_files(count: int) -> Iterator[None]:
+    """As in a host with many workers: descriptors opened meanwhile have high numbers."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2 * count), limits[1]))
+    held: list[int] = []
+    try:
+        held += [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

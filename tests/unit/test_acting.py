@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,8 +65,8 @@ def test_a_verb_acts_on_what_is_selected(busy: Session, line: str, states: str) 
         ("retry", 2, "(failed, dead)"),
         ("cancel 99", 3, "no job 99"),
         ("cancel 4 99", 3, "no job 99"),
-        ("cancel 4 nobody", 3, "no job named 'nobody'"),
-        ("cancel runing", 3, "no job named"),
+        ("cancel 4 nobody", 3, "no job nobody"),
+        ("cancel runing", 3, "no job runing"),
         ("cancel running", 3, "did you mean processing?"),
         ("cancel 4 --queue nope", 3, "no queue 'nope'"),
         ("cancel 9-5", 2, "runs backwards"),
@@ -75,6 +76,7 @@ def test_a_verb_acts_on_what_is_selected(busy: Session, line: str, states: str) 
         ("dlq retry 99", 3, "no job 99"),
         ("prune --state failed --older-than 1d", 2, "a final state"),
         ("prune --state dead", 2, "how old?"),
+        ("prune --state completed,dead --older-than 7d", 2, "more than 7d ago; up to 2)"),
         ("status 99", 3, "no job 99"),
         ("output 99", 3, "no job 99"),
         ("output 1-3", 2, "can be many jobs"),
@@ -143,7 +145,7 @@ def test_nothing_matched_is_a_sentence(busy: Session) -> None:
     """And no failure."""
     result = busy.result("cancel 100-200")
     assert result.exit_code == 0
-    assert result.notes[0].endswith("nothing to cancel")
+    assert result.notes[0] == "nothing to cancel: no jobs among 100-200"
 
 
 def test_many_are_asked_about_first(tmp_path: Path) -> None:
@@ -191,3 +193,45 @@ def test_many_changes_are_counted_not_listed(session: Session) -> None:
 
     session.many(acting.BATCH + 5)
     assert session.text("cancel all --yes") == f"{acting.BATCH + 5} jobs cancelled\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("cancel --queue thumbs", "nothing to cancel: no jobs in queue thumbs"),
+        ("remove --state pending --name 'x*'", "nothing to remove: no jobs named x*"),
+        ("remove dead --name 'f*'", "nothing to remove: no dead jobs named f*; there is 1 pending"),
+        ("cancel --queue other", "nothing to cancel: no pending, failed or processing jobs in queue other; there is 1 cancelled"),
+        ("cancel --exit 0", "nothing to cancel: no pending, failed or processing jobs with exit code 0; there is 1 completed"),
+        ("cancel completed", "nothing to cancel: only pending, failed or processing jobs can be"),
+        ("remove processing --name five", "nothing to remove: only pending, failed, completed, dead or cancelled jobs can be"),
+        ("list --name zz", "no jobs named zz"),
+        ("list --exit 7 3 4", "no jobs among 3, 4 with exit code 7"),
+        ("list 7-9", "no jobs among 7-9"),
+        ("list dead --queue other,thumbs", "no dead jobs in queues other or thumbs; there is 1 cancelled"),
+        ("follow processing", "nothing to follow: no processing jobs; there are 2 pending, 1 completed, 1 failed, 1 dead, 1 cancelled; the next retry is in a while"),
+    ],
+)  # fmt: skip
+def test_nothing_is_said_of_what_was_asked_for(busy: Session, line: str, said: str) -> None:
+    """With its filters, and numbers of the same jobs in other states only."""
+    busy.result("queue create thumbs")
+    busy.result("queue create other")
+    busy.result("enqueue --queue other true")
+    busy.result("cancel 6")
+    (note,) = busy.notes(line)
+    assert re.sub("is in [0-9hms]+$", "is in a while", note) == said
+
+
+def test_the_next_retry_is_no_schedule(session: Session) -> None:
+    """A job whose retry is due already does not wait for the next time of a schedule."""
+    session.result("schedule add nightly '0 3 * * *' -- true")
+    session.result("enqueue --backoff-base 1 --max-retries 3 false")
+    session.ends(1)
+    session.result("pause 1")
+    assert session.notes("list --state dead") == ["no dead jobs; there is 1 failed"]
+
+
+def test_nothing_in_an_empty_store_is_a_sentence(session: Session) -> None:
+    """What could be enqueued is not glued into it."""
+    assert session.notes("cancel all --yes") == ["nothing to cancel: there are no jobs yet"]
+    assert session.notes("follow dead") == ["nothing to follow: there are no jobs yet"]

@@ -85,6 +85,11 @@ def test_flags_and_fields(session: Session, line: str, field: str, value: object
         ('"command": "x", "timeout": "soon"', 'timeout: "soon" is not a duration'),
         ('"command": "x", "timeout": true', "timeout: true is not a number of seconds"),
         ('"command": "x", "merge": "on"', 'merge: "on" is not true or false'),
+        ('"command": "x", "unmet": 3', "unmet: 3 is not cancel or keep"),
+        ('"command": "x\\ud800"', 'command: "x\\ud800" is not text'),
+        ('"command": "x", "args": ["\\udfff"]', "args[0]: "),
+        ('"command": "x", "on_dead": "\\ud800"', "on_dead: "),
+        ('"command": "' + "é" * 70_000 + '"', "more than 131071 bytes"),
         ('"command": "x", "env": {"A": 1}', "env.A: 1 is not a string"),
         ('"command": "x", "env": {"A B": "1"}', "env: 'A B' is not a variable"),
         ('"command": "x", "env": {"QUEUECTL_X": "1"}', "queuectl's own"),
@@ -164,6 +169,9 @@ def test_a_job_takes_what_env_capture_says_and_no_secret(session: Session) -> No
     assert session.job(1).env == {**usual, "SECRET": "s", "A": "b c"}
     assert session.job(2).env == usual
     assert session.job(3).env == {"PATH": ENVIRON["PATH"], "SECRET": "s"}
+    session.result("set env-capture ''")
+    session.result("enqueue true")
+    assert session.job(4).env == {}
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,11 @@ def test_nothing_is_near_to_nothing() -> None:
         ("enqueue --begin 18:30 ls", "--at"), ("enqueue --hold ls", "--paused"),
         ("worker start --gpus 2", "--resource"), ("queue create x --parallel 2", "--limit"),
         ("schedule add x @daily --timezone UTC -- ls", "--tz"),
+        ("enqueue --stash ls", "--paused"), ("enqueue --escape ls", "--no-shell"), ("enqueue -l a ls", "--name"),
+        ("enqueue --immediate ls", "`move last --first` afterwards"), ("kill -s USR1 trap", "`signal NAME JOB`"),
+        ("tail -n 2", "--tail"), ("log -n 2 trap", "--tail"), ("list -n 2", "--limit"),
+        ("status --state pending", "`list --state`"),
+        ("edit --state pending --priority 4", "the ids that `list --state` shows"),
     ],
 )  # fmt: skip
 def test_the_words_of_other_queues_lead_to_ours(line: str, meant: str) -> None:
@@ -114,9 +119,22 @@ def test_what_they_lead_to_is_there() -> None:
     flags = {param.flag for command in GRAMMAR.table for param in command.flags}
     for targets in OTHER_WORDS.values():
         for target in targets:
-            assert all(word in words | flags for word in target.split()), target
+            needed, colon, _ = target.partition(": ")
+            known = words | flags
+            assert all(word in known for word in (needed if colon else target).split()), target
 
 
 def test_our_own_words_stay() -> None:
     """A word that is known is not replaced by another."""
     assert nearest("show", ["show", "status"]) == "show"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("ps -a", "ps: no flag -a"), ("kill -s 3", "kill: no flag -s"), ("worker start -x", "worker start: no flag -x"), ("ps --tree=1", "ps: --tree takes no value")],
+)  # fmt: skip
+def test_an_alias_is_named_as_it_was_typed(line: str, said: str) -> None:
+    """Nobody has typed the other word."""
+    with pytest.raises(UsageError) as caught:
+        GRAMMAR.parse_line(line)
+    assert str(caught.value).startswith(said)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from queuectl.commands import GRAMMAR, TABLE
 from queuectl.errors import UsageError
+from queuectl.grammar.reading import goes_on, joined
 from queuectl.grammar.table import COMMON, FLAG, OPTION, TAIL
 
 
@@ -109,9 +110,11 @@ def test_nothing_is_asked_for(text: str) -> None:
         ("worker strat", "did you mean start?", 7),
         ("worker x", "there is worker start, stop or list", 7),
         ("list | less", "!queuectl list | …", 5),
-        ("list; status", "!queuectl list | …", 4),
-        ("list > x", "!queuectl", 5),
-        ("; list", "!queuectl", 0),
+        ("list; status", "one command a line; to use a shell: !queuectl list; …", 4),
+        ("list --json > x", "!queuectl list --json > …", 12),
+        ("status && list", "!queuectl status && …", 7),
+        ("status &", "!queuectl status &", 7),
+        ("; list", "!queuectl list; …", 0),
         ("list --stat failed", "did you mean --state?", 5),
         ("enqueue --timout 5m x", "did you mean --timeout?", 8),
         ("enqueue -x y", "enqueue -- -x", 8),
@@ -303,3 +306,28 @@ def test_options_and_flags_are_told_apart() -> None:
     kinds = {param.kind for command in TABLE for param in command.flags}
     assert kinds == {OPTION, FLAG}
     assert all(command.flags[-2:] == COMMON for command in TABLE)
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("enqueue a \\", True),
+        ("\\", True),
+        ('enqueue "a \\', True),
+        ("enqueue a\\ #\\", True),
+        ("enqueue a \\\\", False),
+        ("enqueue a \\ ", False),
+        ("enqueue 'a \\", False),
+        ("enqueue a # b \\", False),
+        ("enqueue a#b \\", True),
+        ("enqueue a", False),
+    ],
+)
+def test_a_line_goes_on_behind_a_backslash(text: str, more: bool) -> None:
+    assert goes_on(text) is more
+
+
+def test_rows_are_joined_as_a_shell_joins_them() -> None:
+    assert joined("enqueue a \\\n&& b\\\nc") == "enqueue a && bc"
+    assert joined('enqueue {"a":\n1}') == 'enqueue {"a":\n1}'
+    assert joined("enqueue 'a\\\nb'") == "enqueue 'a\\\nb'"

@@ -88,19 +88,18 @@ def test_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:
     if not child:
         os._exit(0)
     os.waitpid(child, 0)
+    here = os.uname().nodename
+    gone = f".queuectl-{here}--{child}-1.part"
     for name in (
-        f".queuectl-{child}-1.part",
-        f".queuectl-{os.getpid()}-1.part",
-        ".queuectl-x.part",
-        "a",
-    ):
+        gone, f".queuectl-{here}--{os.getpid()}-1.part", ".queuectl-x.part", "a",
+        f".queuectl-not{here}--{child}-1.part", f".queuectl-older--{child}-1.part",
+    ):  # fmt: skip
         (tmp_path / name).touch()
+    # of another machine nobody here knows whether it lives: only what is old goes
+    os.utime(tmp_path / f".queuectl-older--{child}-1.part", (1, 1))
+    before = set(os.listdir(tmp_path))
     remove_drafts(str(tmp_path))
-    assert sorted(os.listdir(tmp_path)) == [
-        f".queuectl-{os.getpid()}-1.part",
-        ".queuectl-x.part",
-        "a",
-    ]
+    assert before - set(os.listdir(tmp_path)) == {gone, f".queuectl-older--{child}-1.part"}
 
 
 def test_where_things_are() -> None:

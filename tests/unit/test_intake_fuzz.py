@@ -134,7 +134,8 @@ def test_the_socket_torn_into_pieces(place: Place, pieces: list[bytes]) -> None:
 
 
 _MESSAGES = st.one_of(
-    st.binary(max_size=300), st.binary(max_size=100).map(lambda message: b"q " + message)
+    st.binary(max_size=300),
+    st.tuples(st.sampled_from([b"q ", b" ", b"q", b" q "]), st.binary(max_size=100)).map(b"".join),
 )
 
 

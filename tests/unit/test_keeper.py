@@ -87,8 +87,9 @@ def kept(store: MemoryStore, host: Host, monkeypatch: pytest.MonkeyPatch) -> Ite
     made = Keeper(store, cast("WorkerHost", host))
     yield made
     host.writes.set()
-    if made._threads[0].ident is not None:
+    if made._heart.ident is not None:
         assert made.stop(PATIENCE)
+        made.die()
 
 
 def test_the_heart_beats_while_the_store_keeps_everybody_waiting(kept: Keeper, host: Host) -> None:

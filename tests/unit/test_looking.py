@@ -21,7 +21,7 @@ def test_an_empty_answer_says_where_the_jobs_are(session: Session) -> None:
     session.result("enqueue --backoff-base 1000 --max-retries 1 false")
     session.ends(1)
     (note,) = session.notes("dlq list")
-    assert note.startswith("none dead; there are 1 failed; the next retry is in ")
+    assert note.startswith("no dead jobs; there is 1 failed; the next retry is in ")
 
 
 @pytest.mark.parametrize(

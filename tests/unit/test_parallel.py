@@ -107,8 +107,8 @@ def test_flags_are_those_of_every_job(files: Session) -> None:
     said = files.text("enqueue --priority 3 --unique auto echo ::: a b a")
     assert said == "jobs 3-4 enqueued: echo  (priority 3)\n"
     result = files.result("enqueue --unique auto echo ::: a c")
-    assert result.data == {"enqueued": 1, "ids": ["5"], "existing": 1}
-    assert "1 job is the same as one that is not finished: not enqueued" in result.notes
+    assert result.data == {"enqueued": 1, "ids": ["5"], "existing": 1, "existing_ids": ["3"]}
+    assert "1 job is the same as one that is not finished (job 3): not enqueued" in result.notes
     assert files.text("enqueue --unique auto echo ::: a c") == "nothing enqueued\n"
 
 
@@ -122,7 +122,7 @@ def test_flags_are_those_of_every_job(files: Session) -> None:
         ("enqueue --array 1-2 echo ::: a", 2, "exclude each other"),
         ("enqueue --keep-going echo ::: a", 2, "--keep-going is for many lines"),
         ("enqueue echo {2} ::: a", 2, "only one source"),
-        ("enqueue echo :::", 2, "nothing stands behind"),
+        ("enqueue echo :::", 2, "nothing stands behind `:::`: it takes"),
         ("enqueue --queue nope echo ::: a", 3, "no queue"),
         ("enqueue echo ::: {1..4000} ::: {1..4000}", 2, "16,000,000 jobs"),
         ("enqueue --no-shell 'echo ::: a", 2, ""),
@@ -167,7 +167,7 @@ def test_a_dry_run_enqueues_nothing(files: Session, tmp_path: Path) -> None:
     assert shown(files.result("enqueue --dry-run make && true")) == b"make && true\n"
     assert (
         shown(files.result("enqueue --dry-run --array 1-2 ./sim $QUEUECTL_INDEX"))
-        == b"./sim $QUEUECTL_INDEX\n" * 2
+        == b"./sim $QUEUECTL_INDEX  # index 1\n./sim $QUEUECTL_INDEX  # index 2\n"
     )
     (tmp_path / "lines").write_text('echo 1\n{"command": "a", "args": ["b c"]}\n')
     assert shown(files.result("enqueue --dry-run --from lines")) == b"echo 1\na 'b c'\n"
@@ -226,6 +226,7 @@ def test_many_lines_may_each_be_unique(files: Session, tmp_path: Path) -> None:
         "enqueued": 3,
         "ids": ["1-3"],
         "existing": 1,
+        "existing_ids": ["1"],
         "problems": [],
         "bad_lines": 0,
     }

@@ -17,6 +17,7 @@ from queuectl.patterns import (
     Words,
     begins_with_replacement,
     combinations,
+    read_again,
     split_line,
     split_words,
 )
@@ -82,12 +83,12 @@ def test_only_an_unquoted_separator_makes_a_pattern(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("echo :::", "nothing stands behind :::"),
-        ("echo ::: a :::", "nothing stands behind :::"),
+        ("echo :::", "nothing stands behind `:::`"),
+        ("echo ::: a :::", "nothing stands behind `:::`"),
         ("echo ::::", "takes files"),
-        ("echo :::+ a", "goes with the source before it"),
-        ("echo ::: a > b", "> behind ::: means nothing"),
-        ("echo ::: 'a", "quote ' behind ::: is not closed"),
+        ("echo :::+ a", "`:::+` goes with the source before it"),
+        ("echo ::: a > b", "`>` behind `:::` means nothing"),
+        ("echo ::: 'a", "quote ' behind `:::` is not closed"),
         ("echo {2} ::: a", "{2}: there is only one source"),
         ("echo {3.} ::: a ::: b", "{3.}: there are only 2 sources"),
         ("echo {%} ::: a", "$QUEUECTL_SLOT"),
@@ -191,3 +192,19 @@ def test_a_line_is_shown_as_it_can_be_typed() -> None:
     """Quoting is the least that is needed."""
     assert filled("echo {} ::: plain/file-1.txt") == ["echo plain/file-1.txt"]
     assert shlex.split(filled('echo {} ::: "it\'s"')[0]) == ["echo", "it's"]
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        ("sh -c 'echo {} | cat'", "{}"), ('bash -lc "echo {.}"', "{.}"), ("eval 'echo {}'", "{}"),
+        ("ssh host 'ls {1}'", "{1}"), (("sh", "-c", "echo {} | cat"), "{}"),
+        ("sh -c 'echo \"$1\"' sh {}", ""), ("printf '%s' '{}'", ""), ("echo {} -c", ""),
+        (("sh", "-c", "{}"), ""), (("printf", "x {}"), ""), ("sh -c 'cd {x}'", ""),
+    ],
+)  # fmt: skip
+def test_a_place_that_another_shell_reads_is_seen(
+    command: str | tuple[str, ...], place: str
+) -> None:
+    """No quoting reaches through to it; what stands in quotes of this shell is safe."""
+    assert read_again(command) == place

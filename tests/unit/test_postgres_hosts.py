@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from queuectl.store.base import Filter
+from queuectl.store.postgres import listen
 from queuectl.store.postgres.engine import PostgresStore
 from queuectl.store.postgres.url import parse
+from tests.support.hosts import eventually
+from tests.support.limits import many_open_files
 from tests.support.postgres import new_schema, open_schema, server, terminate
 from tests.support.work import EXIT_0, HOST, a_host, claim_one, put, settle
 
@@ -77,6 +82,15 @@ def test_renewing_waits_for_no_transaction(store: PostgresStore) -> None:
         thread.start()
         thread.join(10)
     assert renewed == [True]
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_any_thread_may_renew(store: PostgresStore, pooled: bool) -> None:
+    """Those of a server's clients do, beside the one of the host itself."""
+    store.register(a_host(HOST))
+    store.is_pooled = pooled
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda _: store.renew(HOST), range(100)))
 
 
 def test_nobody_expires_within_a_lease_of_the_servers_start(schema: str) -> None:
@@ -147,3 +161,40 @@ def test_a_listener_that_hears_asks_the_store_rarely(store: PostgresStore) -> No
     listener.changed()
     assert len(asked) == 2
     listener.close()
+
+
+def test_a_listener_works_where_a_thousand_descriptors_are_open(store: PostgresStore) -> None:
+    """Those of a host with many workers, where its connection broke and is opened anew."""
+    with many_open_files(1100):
+        listener: Any = store.listener(HOST)
+        assert listener.hears
+        assert listener._connection.fileno() > 1024
+        terminate(listener._connection)
+        eventually(lambda: listener.trouble is not None)
+        eventually(lambda: listener.hears and listener.trouble is None)
+        listener.close()
+
+
+def test_a_listener_that_hangs_is_left_its_pipes(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes into them when it has its connection: by then their numbers may be others'."""
+    monkeypatch.setattr(listen, "_PATIENCE", 0.1)
+    listener: Any = store.listener(HOST)
+    lend, asked, gate = store.lend_reader, threading.Event(), threading.Event()
+
+    def hangs() -> Any:
+        asked.set()
+        assert gate.wait(10)
+        return lend()
+
+    monkeypatch.setattr(store, "lend_reader", hangs)
+    terminate(listener._connection)
+    assert asked.wait(10)
+    listener.close()
+    assert listener._thread.is_alive()
+    os.fstat(listener._in)
+    gate.set()
+    listener._thread.join(10)
+    assert not listener._thread.is_alive()
+    listener._close_pipes()

@@ -144,26 +144,35 @@ def roles(store: PostgresStore, schema: str) -> Iterator[tuple[str, str]]:
             connection.execute(f'DROP ROLE "{name}"')
 
 
-def test_a_role_may_enqueue_and_read_and_no_more(roles: tuple[str, str], schema: str) -> None:
+def test_a_role_may_enqueue_and_read_and_no_more(
+    store: PostgresStore, roles: tuple[str, str], schema: str
+) -> None:
     """Jobs of every kind, and everything that is shown."""
-    store = open_store(
+    ended = put(store)
+    run_one(store)
+    user = open_store(
         server().url(schema=schema, user=roles[1]).replace("postgres@", f"{roles[1]}@")
     )
-    first = put(store, env={"A": "1"}, name="first", stdin=b"x")
-    second = put(store, after=(After(first),), unique="u", array=Array("a", 1, 2), needs={"gpu": 1})
-    assert [job.id for job in store.jobs(Filter())] == [first, second]
-    assert store.counts()[PENDING] == 2
-    assert [queue.name for queue in store.queues()] == ["default", "hooks"]
+    third = put(user, after=(After(ended), After(ended, "ended")), paused=True)
+    assert user.dependencies(third)[0].met
+    with pytest.raises(Refused, match="does not allow that to this role"):
+        # can never be met: it would have to be cancelled
+        put(user, after=(After(ended, "failed"),))
+    first = put(user, env={"A": "1"}, name="first", stdin=b"x")
+    second = put(user, after=(After(first),), unique="u", array=Array("a", 1, 2), needs={"gpu": 1})
+    assert [job.id for job in user.jobs(Filter())] == [ended, third, first, second]
+    assert user.counts()[PENDING] == 3
+    assert [queue.name for queue in user.queues()] == ["default", "hooks"]
     for act in (
-        lambda: store.claim(HOST, 1),
-        lambda: store.cancel([first]),
-        lambda: store.set("timeout", "5s"),
-        lambda: store.pause_queue("default", paused=True),
-        lambda: store.remove([first]),
+        lambda: user.claim(HOST, 1),
+        lambda: user.cancel([first]),
+        lambda: user.set("timeout", "5s"),
+        lambda: user.pause_queue("default", paused=True),
+        lambda: user.remove([first]),
     ):
         with pytest.raises(Refused, match="does not allow that to this role"):
             act()
-    store.close()
+    user.close()
 
 
 def test_a_role_may_work_without_owning_anything(roles: tuple[str, str], schema: str) -> None:

@@ -61,9 +61,17 @@ def test_exit(tmp_path: Path, code: int) -> None:
     assert outcome.started_at is not None
     assert outcome.finished_at is not None
     assert outcome.started_at <= outcome.finished_at
-    assert 100 < outcome.max_rss_kib < 10_000_000
     assert outcome.output == Output()
     assert outcome.message is None
+
+
+def test_peak_memory_is_the_jobs_own(tmp_path: Path) -> None:
+    """What is less than this process has had is not known: a child begins in its memory."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert attempt(make(tmp_path, "true")).max_rss_kib == 0
+    much = own + 50_000
+    script = f"kept = b'x' * {much * 1024}"
+    assert much < attempt(make(tmp_path, sys.executable, "-c", script)).max_rss_kib < much * 1.5
 
 
 def test_cpu_time(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_queue_is_changed(thumbs: Session) -> None:
         "queue set thumbs --limit none --timeout none --rate 2/10s --pull --priority -1"
     )
     assert said == (
-        "queue thumbs: no limit, rate 2/10s, only for who asks for it by name, priority -1, timeout 0s\n"
+        "queue thumbs: no limit, rate 2/10s, only for whoever asks for it by name, priority -1, timeout 0s\n"
     )
     (info,) = [queue for queue in thumbs.store.queues() if queue.name == "thumbs"]
     assert (info.limit, info.rate, info.pull) == (None, Rate(2, 10_000), True)
@@ -152,7 +152,7 @@ def test_one_message_is_answered_like_one_job(thumbs: Session) -> None:
     assert thumbs.text("submit --quiet thumbs x") == "2\n"
     assert thumbs.text("submit --quiet --unique auto thumbs x y x") == "3\n4\n"
     assert thumbs.result("submit --unique auto thumbs x y z").data == {
-        "queue": "thumbs", "enqueued": 1, "ids": ["5"], "existing": 2,
+        "queue": "thumbs", "enqueued": 1, "ids": ["5"], "existing": 2, "existing_ids": ["3-4"],
     }  # fmt: skip
     assert thumbs.ctx.last_id == 5
 

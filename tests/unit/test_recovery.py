@@ -29,6 +29,7 @@ from queuectl.job import (
 )
 from queuectl.paths import host_path, hosts_directory, output_path, wake_path
 from queuectl.process.proctree import pid_start
+from queuectl.process.recorder import STDERR, STDOUT, Recorder
 from queuectl.store.sqlite.engine import MemoryStore
 from tests.support.faulty import faulty
 from tests.support.work import HOST, OTHER, a_host, claim_one, job_of, put, settle, start
@@ -275,6 +276,18 @@ def test_the_output_of_a_lost_attempt_is_kept_as_far_as_it_goes(scene: Scene) ->
     assert output == Output(path=path, stdout_bytes=3, complete=False)
 
 
+def test_the_streams_of_a_lost_attempt_are_counted_apart(scene: Scene) -> None:
+    def record(file: HostFile, claim: Claim, path: str) -> None:
+        recorder = Recorder(path, 1000)
+        recorder.add(STDERR, b"err", 0, 0)
+        recorder.add(STDOUT, b"outs", 0, 0)
+        recorder.flush()
+        running(file, claim)
+
+    output, path = recovered_output(scene, None, record)
+    assert output == Output(path=path, stdout_bytes=4, stderr_bytes=3, complete=False)
+
+
 # ---- who is dead --------------------------------------------------------------------------------
 
 
@@ -350,6 +363,7 @@ HOLD = """
 import os, sys
 from queuectl.host.hostfile import HostFile
 from queuectl.process.proctree import pid_start
+from queuectl.process.recorder import STDERR, STDOUT, Recorder
 file = HostFile(sys.argv[1], pid_start(os.getpid()))
 os.write(1, b"x")
 while sys.stdin.readline():

@@ -10,7 +10,7 @@ import pytest
 
 from queuectl.commands.result import Column, Result, Stream, Table, Text
 from queuectl.commands.views import JOB_COLUMNS
-from queuectl.errors import NoSuchJob
+from queuectl.errors import NoSuchJob, QueuectlError
 from queuectl.render import Look, cut, look_for, render, render_error, visible, width_of
 
 if TYPE_CHECKING:
@@ -199,3 +199,21 @@ def test_errors_are_one_line_or_one_object() -> None:
     assert list(render_error(error, Look())) == [(2, b"queuectl: no job 9\n")]
     ((fd, data),) = render_error(error, Look(json=True), "script:3: ")
     assert (fd, json.loads(data)) == (2, {"error": "script:3: no job 9", "exit_code": 3})
+
+
+def test_long_remarks_and_errors_are_broken_between_words() -> None:
+    """On a terminal; what is longer than a line stays whole."""
+    long = "x" * 50
+    note = f"the words of a remark, {long} among them, stay whole at --no-retry-on"
+    folded = [
+        "the words of a remark,",
+        f"  {long}",
+        "  among them, stay whole at",
+        "  --no-retry-on",
+    ]
+    assert shown(Result(None, notes=(note,)), TERMINAL, fd=2).splitlines() == folded
+    assert shown(Result(None, notes=(note,)), Look(), fd=2) == f"{note}\n"
+    ((_, data),) = render_error(QueuectlError(note), TERMINAL, "")
+    assert data.decode().splitlines() == folded
+    ((_, data),) = render_error(QueuectlError(note), Look(), "")
+    assert data.decode() == f"{note}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -197,3 +198,36 @@ def test_who_fires_is_said_when_nobody_could(session: Session) -> None:
     """A schedule waits for a host, not for a worker of its queue."""
     (note,) = session.notes("schedule add n @daily -- true")
     assert note == "schedules fire while a host with workers runs, and there is none"
+
+
+def test_times_are_shown_in_the_zone_of_the_schedule(session: Session) -> None:
+    """Which is named beside them, as the column of zones may have no room."""
+    session.result("schedule add far '0 3 * * *' --tz Pacific/Kiritimati -- true")
+    added = session.text("schedule add rome '0 3 * * *' --tz Europe/Rome -- true")
+    assert re.search(r" 03:00(:00)? CES?T", added)
+    rows = session.text("schedule list").splitlines()
+    assert re.search(r"03:00(:00)? \+14", rows[1])
+    assert re.search(r"03:00(:00)? CES?T", rows[2])
+    session.result("schedule pause rome")
+    assert re.search(r"03:00(:00)? CES?T", session.text("schedule resume rome"))
+    session.with_host()
+    assert re.search(r"03:00(:00)? CES?T", session.text("why rome"))
+
+
+def test_a_run_by_hand_is_the_last_one(session: Session) -> None:
+    """In the list, in JSON and for `why`."""
+    session.result(f"{NIGHTLY} -- true")
+    (before,) = session.store.schedules()
+    session.store.put_schedule(
+        before._replace(note="skipped: job 8 was still failed", last_at=1000)
+    )
+    assert "skipped: job 8 was still waiting for its retry" in session.text("schedule list")
+    session.result("schedule run nightly")
+    session.ends(0)
+    header, row = session.text("schedule list").splitlines()
+    assert row[header.index("JOB") + 2] == "1"
+    assert row[header.index("RESULT") :].startswith("completed")
+    (shown,) = session.json("schedule list")
+    assert (shown["last_job"], shown["last_state"], shown["note"]) == (1, "completed", None)
+    assert shown["last_at"] > "2000"
+    assert session.text("why nightly").endswith(": job 1\n")

@@ -153,3 +153,12 @@ def test_json_over_several_lines_is_one_command() -> None:
     assert [(line.number, line.text) for line in joined] == [
         (1, "status"), (2, 'enqueue {"command":\n"x"}'), (4, "list"), (5, "enqueue {"),
     ]  # fmt: skip
+
+
+def test_a_line_goes_on_behind_a_backslash() -> None:
+    """Also one at the very end, behind which nothing comes."""
+    texts = ["enqueue a && \\", "  b \\", "c", "list", "enqueue d \\"]
+    joined = list(commands(given_lines(["\n".join(texts)])))
+    assert [(line.number, line.text) for line in joined] == [
+        (1, "enqueue a &&   b c"), (4, "list"), (5, "enqueue d \\"),
+    ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -284,6 +284,29 @@ def test_files_of_jobs_that_are_gone_are_swept(tmp_path: Path) -> None:
         assert [os.path.exists(path) for path in paths] == [True, False, False]
         assert not os.path.exists(paths[1] + MARKS_SUFFIX)
         assert sweep(store, lambda: False) == 0
+    finally:
+        store.close()
+
+
+def test_a_file_that_somebody_else_deletes_meanwhile_ends_no_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pump prunes at the same time: what it was faster with is gone, as it should be."""
+    store = MemoryStore({})
+    paths = [output_path(store.local_directory, job_id, 1) for job_id in (7, 8)]
+    for path in paths:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write(path, Piece(STDOUT, 1, b"x"))
+    jobs = store.jobs
+
+    def pruned_meanwhile(where: Any) -> Any:
+        os.unlink(paths[0])
+        return jobs(where)
+
+    monkeypatch.setattr(store, "jobs", pruned_meanwhile)
+    try:
+        assert sweep(store, lambda: False) == 2
+        assert os.listdir(os.path.dirname(paths[0])) == []
     finally:
         store.close()
 

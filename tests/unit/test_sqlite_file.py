@@ -220,6 +220,28 @@ def assert_left_alone(path: str, data: bytes) -> None:
     assert contents(os.path.dirname(path)) == {"queue.db": data}
 
 
+def test_a_closed_store_says_so(store: SqliteStore) -> None:
+    """Whatever it is asked, on any thread."""
+    store.add([NewJob("true")])
+    store.close()
+    said = []
+
+    def ask() -> None:
+        for call in (
+            lambda: store.add([NewJob("true")]), lambda: store.get(1), store.version, store.queues,
+            lambda: store.facts(1),
+        ):  # fmt: skip
+            try:
+                call()
+            except StoreUnavailable as error:
+                said.append(error.facts["reason"])
+
+    ask()
+    store.writing_thread = None
+    ask()
+    assert said == ["it has been closed"] * 10
+
+
 def test_an_empty_file_is_refused(path: str) -> None:
     """It is never taken for a new store: something emptied it."""
     os.makedirs(os.path.dirname(path))

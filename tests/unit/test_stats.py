@@ -57,7 +57,8 @@ def test_stats_are_by_queue(session: Session) -> None:
     session.result("enqueue true")
     session.ends(0)
     (one,) = session.json("stats")
-    assert (one["queue"], one["hour"], one["dead"], one["ran_p50_ms"]) == ("default", 1, 0, 0)
+    assert (one["queue"], one["hour"], one["dead"]) == ("default", 1, 0)
+    assert one["ran_p50_ms"] is not None
     assert [one["day"] for one in session.json("stats --queue gpu")] == [0]
     assert session.refused("stats --queue gpuu") == (3, "no queue 'gpuu'; did you mean gpu?")
     assert session.text("stats").split()[:3] == ["QUEUE", "HOUR", "DAY"]

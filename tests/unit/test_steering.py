@@ -76,6 +76,16 @@ def test_none_takes_a_value_back(
     assert session.job(2)._asdict()[field] == value
 
 
+def test_a_job_keeps_a_directory(session: Session) -> None:
+    """`none` is not taken for the name of one."""
+    session.result("enqueue true")
+    before = session.job(1).cwd
+    assert session.refused("edit 1 --cwd none")[0] == 2
+    assert session.job(1).cwd == before
+    session.result("edit 1 --cwd ./none")
+    assert session.job(1).cwd == f"{before}/none"
+
+
 def test_a_time_is_taken_back(session: Session) -> None:
     """The job is due at once."""
     session.result("enqueue --delay 1h true")
@@ -126,7 +136,7 @@ def test_a_line_is_sent(session: Session) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
-        ("edit 4", 2, "edit what?"),
+        ("edit 4", 2, "change what? for example: edit 4 "),
         ("edit", 2, "missing SELECTION"),
         ("edit all --priority 5", 2, "ids, ranges or names"),
         ("edit failed --priority 5", 2, "ids, ranges or names"),

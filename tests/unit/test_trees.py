@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from queuectl.commands.graph import find_cycle, is_graph
 from queuectl.commands.trees import ASCII, UNICODE, drawn, in_utf8
+
+if TYPE_CHECKING:
+    from tests.support.session import Session
 
 
 def picture(children: dict[int, list[int]], jobs: list[int], lines: object = UNICODE) -> list[str]:
@@ -65,3 +70,16 @@ def test_cycles_are_found() -> None:
 def test_a_document_is_told_from_lines(text: str, answer: bool) -> None:
     """By how it begins."""
     assert is_graph(text) is answer
+
+
+def test_what_a_job_waits_for_comes_before_what_it_would_wait_for_then(session: Session) -> None:
+    """A list says nothing of workers for a job that waits for another; nor does a tree."""
+    session.result("enqueue true")
+    session.result("enqueue --after 1 echo after")
+    for line in ("list", "list --tree"):
+        rows = session.text(line).splitlines()
+        assert "no workers" in rows[1]
+        assert "no workers" not in rows[2]
+    # nothing stands above it: then a column names what it waits for
+    header, row = session.text("list --tree 2").splitlines()
+    assert row[header.index("AFTER")] == "1"

@@ -10,11 +10,12 @@ import sys
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
 from queuectl.errors import BadValue, Refused, StoreUnavailable
-from queuectl.host import jobqueue, pump, threads, wishes, worker
+from queuectl.host import jobqueue, keeper, pump, threads, wishes, worker
 from queuectl.host.hostfile import HostFile, OtherHost
 from queuectl.host.recovery import Recoverer
 from queuectl.host.registration import Registration
@@ -803,6 +804,29 @@ def recover(shop: Shop) -> int:
     done = Recoverer(shop.outside, "another", call, errors.append).look()
     assert errors == []
     return done
+
+
+def test_the_heart_beats_while_the_end_waits_for_the_store(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it others would take the host for stalled."""
+    monkeypatch.setattr(keeper, "BEAT", 0.01)
+    beats = threading.Semaphore(0)
+    monkeypatch.setattr(HostFile, "beat", lambda _: beats.release())
+    host = WorkerHost(shop.real)
+    shop.put_gated()
+    host.start(1)
+    shop.gate.arrived()
+    monkeypatch.setattr(pump.Pump, "_commit", Mock(side_effect=BROKEN))
+    shop.gate.open()
+    closing = threading.Thread(target=host.close)
+    closing.start()
+    eventually(lambda: host.join(0))
+    for _ in range(50):
+        assert beats.acquire(timeout=PATIENCE)
+    monkeypatch.undo()
+    closing.join()
+    assert (shop.job().state, shop.job().attempts) == (COMPLETED, 1)
 
 
 def test_what_cannot_be_reported_at_the_end_is_recovered_by_others(shop: Shop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from queuectl import __version__
 from queuectl.commands.views import job_data
+from queuectl.demands import PULLED
 from queuectl.errors import NoSuchQueue, Refused, UsageError, did_you_mean
 from queuectl.intake.http.call import Answer, Refusal, Write, read_json
 from queuectl.intake.http.jobs import MOST_JOBS, added
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 #: running jobs that `status` names
 _SHOWN = 50
-_PULLED = ":"
 
 
 # ---- queues -------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _maker(call: Call, queue: QueueInfo, settings: Mapping[str, str]) -> Callabl
 
     context = call.context()
     like = NewJob(
-        _PULLED, queue=queue.name, cwd=context.cwd, env=captured(context), submitter=call.submitter
+        PULLED, queue=queue.name, cwd=context.cwd, env=captured(context), submitter=call.submitter
     )
     template = template_of(settings)
     if template is not None:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection, Cursor
 
-    from queuectl.job import State
     from queuectl.store.postgres.url import Target
 
     Statement = tuple[str, Sequence[object]]
@@ -52,7 +51,6 @@ class PostgresBase(PostgresConnections):
         local_settings: Mapping[str, str],
         clock: Callable[[], int] | None = None,
     ) -> None:
-        self.counter_changes: dict[tuple[str, str], int] = {}
         self.work_made = False
         self.after_commit: list[Callable[[], None]] = []
         #: statements that go with the next one
@@ -346,16 +344,6 @@ class PostgresBase(PostgresConnections):
         return self.rows(SQL["version"])[0]
 
     # ---- counters -----------------------------------------------------------------------------
-
-    def moved(self, queue: str, before: State | None, after: State | None, jobs: int = 1) -> None:
-        """Note that jobs of a queue went from one state to another; None is outside the store."""
-        if before == after:
-            return
-        changes = self.counter_changes
-        if before is not None:
-            changes[queue, before] = changes.get((queue, before), 0) - jobs
-        if after is not None:
-            changes[queue, after] = changes.get((queue, after), 0) + jobs
 
     def flush_counters(self) -> None:
         """Append the counter changes of this transaction: no row is waited for."""

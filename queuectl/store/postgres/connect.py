@@ -45,6 +45,7 @@ _MISTAKES = (
     psycopg.NotSupportedError,
 )
 # SQLSTATEs, appendix A of PostgreSQL's manual
+#: a serialization failure, a deadlock: doing the same again can succeed
 _CONFLICTS = frozenset(("40001", "40P01"))
 _TAKEN = "23505"
 #: indexes that stop a second job of the same name that another transaction has just added
@@ -135,11 +136,6 @@ def is_lost(error: BaseException) -> bool:
         return False
     state = error.sqlstate or ""
     return not state or state.startswith(("08", "57P")) or state == _READ_ONLY
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Whether doing the same again can succeed: a serialization failure or a deadlock."""
-    return isinstance(error, psycopg.Error) and error.sqlstate in _CONFLICTS
 
 
 def translate(error: psycopg.Error, target: Target) -> Exception:

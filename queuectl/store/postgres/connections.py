@@ -61,6 +61,8 @@ class PostgresConnections(SqlStore):
         self._writer: Connection[Any] | None = None
         #: held by who uses the connection that writes: a transaction, or a read
         self.in_use = RLock()
+        #: held by who uses the connection that renews leases
+        self.renewer_in_use = RLock()
         #: a pooler such as PgBouncer stands before the server
         self.is_pooled = False
         self._writer, facts = self.connect()

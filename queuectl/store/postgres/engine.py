@@ -137,9 +137,12 @@ class PostgresStore(PostgresSettle):
     def _aside(self, statement: str, values: Sequence[object]) -> Any:
         """Run one statement that is a transaction, beside what the writing connection does.
 
-        One thread at a time. A connection that broke is replaced once.
+        Any thread; one waits for the other. A connection that broke is replaced once.
         """
-        text, _ = styled(statement)
+        with self.renewer_in_use:
+            return self._on_renewer(styled(statement)[0], told(values))
+
+    def _on_renewer(self, text: str, values: Sequence[object]) -> Any:
         for again in (True, False):
             connection = self._renewer
             if connection is None or connection.closed:
@@ -148,11 +151,11 @@ class PostgresStore(PostgresSettle):
                 connection = self._renewer = self.connect()[0]
             try:
                 if not self.is_pooled:
-                    return connection.execute(text, told(values), binary=True)
+                    return connection.execute(text, values, binary=True)
                 with connection.transaction():
                     for words in self.first_words():
                         connection.execute(words)
-                    return connection.execute(text, told(values), binary=True)
+                    return connection.execute(text, values, binary=True)
             except psycopg.Error as error:
                 if is_lost(error):
                     connection.close()

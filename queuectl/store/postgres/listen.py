@@ -35,6 +35,8 @@ _TEST_SECONDS = 1.0
 _DEAF_POLL = 1.0
 #: seconds before a broken connection is replaced, growing
 _PAUSES = (0.1, 0.5, 2.0, 5.0)
+#: seconds that the thread has to end
+_PATIENCE = 5.0
 #: seconds after which a silent connection is tried
 _SILENCE = 60.0
 
@@ -95,8 +97,10 @@ class PostgresListener(Listener):
         if self._store.ring == self._ring:
             self._store.ring = None
         _poke(self._bell_in)
-        self._thread.join(5)
-        self._close_pipes()
+        self._thread.join(_PATIENCE)
+        if not self._thread.is_alive():
+            # else it hangs in a connect, and would write into what has their numbers by then
+            self._close_pipes()
 
     def _close_pipes(self) -> None:
         for descriptor in (self._out, self._in, self._bell_out, self._bell_in):
@@ -128,7 +132,7 @@ class PostgresListener(Listener):
                 self._say()
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
                 failures += 1
-                select.select([self._bell_out], [], [], pause)
+                _readable(pause, self._bell_out)
                 if not self._closed and self._to_send:
                     time.sleep(pause)
         if self._to_send and self._connection is not None:
@@ -154,7 +158,7 @@ class PostgresListener(Listener):
             self._speak(word, connection)
             until = time.monotonic() + _TEST_SECONDS
             while self._awaited and (left := until - time.monotonic()) > 0:
-                select.select([connection.fileno()], [], [], left)
+                _readable(left, connection.fileno())
                 self._receive(connection)
             self.hears = not self._awaited
         except BaseException:
@@ -179,7 +183,7 @@ class PostgresListener(Listener):
 
     def _wait(self, connection: Connection[Any]) -> None:
         """Wait for what is said by others, or to be said."""
-        ready, _, _ = select.select([connection.fileno(), self._bell_out], [], [], _SILENCE)
+        ready = _readable(_SILENCE, connection.fileno(), self._bell_out)
         if self._bell_out in ready:
             _drain(self._bell_out)
             if self._to_send:
@@ -224,6 +228,14 @@ def _pipe() -> tuple[int, int]:
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
     return reading, writing
+
+
+def _readable(seconds: float, *descriptors: int) -> set[int]:
+    """Return which can be read, as soon as one can, none in time; of any number (select(2) is not)."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
 
 
 def _poke(pipe: int) -> None:

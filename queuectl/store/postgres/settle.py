@@ -6,10 +6,11 @@ import os
 
 from queuectl import job as j
 from queuectl.store import hooks, rules
-from queuectl.store.base import Filter, Settled
+from queuectl.store.base import Filter, Settled, Settlement
 from queuectl.store.postgres.claims import PostgresClaims
 from queuectl.store.postgres.connections import SQL
 from queuectl.store.rules import Facts
+from queuectl.store.sql.sqlstore import random_share, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.job import Outcome
-    from queuectl.store.base import Settlement, Start
+    from queuectl.store.base import Start
     from queuectl.store.rules import Turn
 
 
@@ -109,7 +110,7 @@ class PostgresSettle(PostgresClaims):
             self._note_end(job_id, known, turn, {}, outcome, end, hooked=False)
             return Settled(job_id, turn.state)
         policy = self.pairs("policy", known.policy)
-        turn = rules.settle(known, outcome, policy, now, _random())
+        turn = rules.settle(known, outcome, policy, now, random_share())
         uncounted = outcome.kind == j.STOPPED and turn.state != j.CANCELLED
         self._end_claim(job_id, known, turn, run, outcome, end, uncounted=uncounted)
         _end_attempt(job_id, run, known, outcome, now, end)
@@ -169,7 +170,8 @@ class PostgresSettle(PostgresClaims):
         self.moved(known.queue, known.state, turn.state)
         if turn.lane == rules.READY:
             self.became_ready(known.track, known.priority, turn.due_at, job_id)
-        elif self._is_limited(known):
+        elif self._is_limited(known) or outcome is None or outcome.kind == j.LOST:
+            # also: who would have run its retry is gone, the others do not know when it is due
             self.work_made = True
 
     def _is_limited(self, known: Facts) -> bool:
@@ -230,8 +232,6 @@ class PostgresSettle(PostgresClaims):
 
         Where a start arrived after all, the attempt ends as lost.
         """
-        from queuectl.store.base import Settlement
-
         settled = []
         with self.joined():
             facts = self._claims_of(job_id for job_id, _ in claims)
@@ -276,15 +276,3 @@ def _end_attempt(
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Return rows as columns, the form in which they go to the server in one statement."""
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def readable(text: str) -> str:
-    """Return a text for reading that a TEXT column takes: NUL, and what is not UTF-8, is escaped."""
-    if "\0" in text:
-        text = text.replace("\0", "\\x00")
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
-
-
-def _random() -> float:
-    """Return a random number in [0, 1), without the import of `random`."""
-    return int.from_bytes(os.urandom(4), "big") / 2**32

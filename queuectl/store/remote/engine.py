@@ -73,6 +73,7 @@ class RemoteStore(Store):
         #: server's clock less ours, ms, and when that was found
         self._ahead: tuple[float, float] | None = None
         self._depth = 0
+        #: copies of files of the server's that claimed jobs read, by token: they are ours to delete
         self._payloads: dict[str, str] = {}
 
     # ---- life ---------------------------------------------------------------------------------
@@ -194,15 +195,13 @@ class RemoteStore(Store):
         """Return claims whose standard input is a file of the server's with a copy of it here."""
         ready = []
         for claim in claims:
-            if claim.stdin_path is None:
-                ready.append(claim)
-                continue
-            try:
-                path = self._fetch_payload(claim.job_id)
-            except (OSError, QueuectlError):
-                # it is opened at the start, which then says what is missing
-                path = claim.stdin_path
-            self._payloads[claim.token] = path
+            if claim.stdin_path is not None and claim.token not in self._payloads:
+                try:
+                    self._payloads[claim.token] = self._fetch_payload(claim.job_id)
+                except (OSError, QueuectlError):
+                    # it is opened at the start, which then says what is missing
+                    pass
+            path = self._payloads.get(claim.token, claim.stdin_path)
             ready.append(claim._replace(stdin_path=path))
         return ready
 
@@ -224,19 +223,21 @@ class RemoteStore(Store):
         """Record how attempts ended; the copies of their standard input go."""
         done: list[Settled] = self._call("settle", list(settlements))
         for settlement in settlements:
-            path = self._payloads.pop(settlement.token, None)
-            if path is not None:
-                _unlink(path)
+            self._drop_payload(settlement.token)
         return done
 
     def release(self, claims: Sequence[tuple[int, str]]) -> int:
         """Give claims back; the copies of their standard input go."""
         done = int(self._call("release", list(claims)))
         for _, token in claims:
-            path = self._payloads.pop(token, None)
-            if path is not None:
-                _unlink(path)
+            self._drop_payload(token)
         return done
+
+    def _drop_payload(self, token: str) -> None:
+        """Delete the copy of a claim's standard input, if there is one."""
+        path = self._payloads.pop(token, None)
+        if path is not None:
+            _unlink(path)
 
     def register(self, host: HostInfo) -> None:
         """Add a host, or write its row again; a host that says nothing of a lease has ours."""

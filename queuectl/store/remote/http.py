@@ -127,7 +127,10 @@ class Requests:
         raise StoreUnavailable(store=self.address.shown, reason=reason)
 
     def download(self, path: str, to: BinaryIO) -> None:
-        """Write the body of an answer to a file. Raises what `send` raises, and OSError."""
+        """Write the body of an answer to a file. Raises what the server answers, StoreUnavailable.
+
+        That also where the file cannot be written. It is not tried again.
+        """
         connection = self._connection(_ANSWER)
         try:
             answer = self._exchange(connection, "GET", path, None, self._headers(None), _ANSWER)

@@ -1,7 +1,7 @@
 """Whether a value from a stranger is what an annotation of the contract says. Pure.
 
-The annotations in base.py and job.py are texts at run time; they are read here as they stand, so
-what a server takes over the wire cannot drift from what the contract says.
+The annotations in store/base.py, store/records.py and job.py are texts at run time; they are read
+here as they stand, so what a server takes over the wire cannot drift from what the contract says.
 """
 
 from __future__ import annotations

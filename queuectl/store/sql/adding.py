@@ -7,7 +7,7 @@ from queuectl.errors import DependencyCycle, NameTaken, NoSuchJob
 from queuectl.record import Record
 from queuectl.store import rules
 from queuectl.store.base import Existing
-from queuectl.store.sql.dependents import cycle_in, shown_cycle
+from queuectl.store.sql.dependents import cycle_in, has_met, shown_cycle
 from queuectl.store.sql.editing import Editing
 from queuectl.store.sql.sqlstore import pack_needs
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from queuectl.job import NewJob
+    from queuectl.job import NewJob, State
 
 #: the columns of an engine's block `add`, in the order of the values that are given to it; a new
 #: job's state is pending, and what is not here is 0 or NULL
@@ -37,6 +37,16 @@ class _Place(Record):
     track: int
 
 
+class _Waiting(Record):
+    """A new job that waits for others: its row is made when it is known for how many."""
+
+    job_id: int
+    new: NewJob
+    environment: int
+    place: _Place
+    array: int
+
+
 class _Batch:
     """What the jobs of one `add` know of each other, and the rows they become."""
 
@@ -51,8 +61,7 @@ class _Batch:
         #: ids of arrays, by key
         self.arrays: dict[str, int] = {}
         self.tracks: dict[tuple[str, int, bytes], int] = {}
-        #: ids and the jobs that wait
-        self.waiting: list[tuple[int, NewJob]] = []
+        self.waiting: list[_Waiting] = []
         self.plain: list[tuple[Any, ...]] = []
         self.more: list[tuple[Any, ...]] = []
         self.last_id = 0
@@ -68,6 +77,15 @@ class Adding(Editing):
         with self.transaction():
             batch = _Batch(self.now(), self.new_ids(len(jobs)))
             ids = [self._enqueue(new, batch) for new in jobs]
+            waits = self._resolve(batch, ids)
+            ended = self._look_at(waits, ids)
+            for one in batch.waiting:
+                batch.environment = one.environment
+                pairs = waits[one.job_id]
+                unmet = sum(not has_met(kind, on, ended) for on, kind in pairs)
+                batch.more.append(
+                    self._longer_row(one.new, one.job_id, batch, one.place, one.array, unmet)
+                )
             if batch.plain:
                 self.run_many(self.block("add"), batch.plain)
             if batch.more:
@@ -76,8 +94,7 @@ class Adding(Editing):
                 self.used_ids(batch.last_id)
             for queue, jobs_there in batch.pending.items():
                 self.moved(queue, None, j.PENDING, jobs_there)
-            if batch.waiting:
-                self._wait(batch, ids)
+            self.link(waits, ended)
             return ids
 
     def _enqueue(self, new: NewJob, batch: _Batch) -> int:
@@ -101,7 +118,11 @@ class Adding(Editing):
         if _is_plain(new):
             batch.plain.append(self._row(new, job_id, batch, place))
         else:
-            batch.more.append(self._longer_row(new, job_id, batch, place))
+            place, array = self._in_array(new, job_id, batch, place)
+            if new.after:
+                batch.waiting.append(_Waiting(job_id, new, batch.environment, place, array))
+            else:
+                batch.more.append(self._longer_row(new, job_id, batch, place, array, 0))
         if new.stdin is not None or new.stdin_path is not None:
             self.keep_payload(job_id, new.stdin, new.stdin_path)
         return job_id
@@ -170,14 +191,14 @@ class Adding(Editing):
             due_at if due_at > now else None,
         )
 
-    def _longer_row(
+    def _in_array(
         self, new: NewJob, job_id: int, batch: _Batch, place: _Place
-    ) -> tuple[Any, ...]:
-        """Return the values of MORE_COLUMNS of any job."""
-        array, limit, index = 0, None, None
+    ) -> tuple[_Place, int]:
+        """Return the place of a job that is not plain, and the id of its array or 0."""
+        array, limit = 0, None
         if new.array is not None:
             array = batch.arrays.setdefault(new.array.key, job_id)
-            limit, index = new.array.limit, new.array.number
+            limit = new.array.limit
         if new.unique is not None:
             batch.uniques[new.unique] = job_id
         if new.needs or limit is not None:
@@ -185,43 +206,48 @@ class Adding(Editing):
             if key not in batch.tracks:
                 batch.tracks[key] = self.track_of(key[0], key[1], limit, key[2])
             place = place._replace(track=batch.tracks[key])
-        unmet = 0
-        if new.after:
-            batch.waiting.append((job_id, new))
-            unmet = len({(after.on, after.when) for after in new.after})
-            row = list(self._row(new._replace(paused=True), job_id, batch, place))
-            row[_PAUSED] = int(new.paused)
-        else:
-            row = list(self._row(new, job_id, batch, place))
+        return place, array
+
+    def _longer_row(
+        self, new: NewJob, job_id: int, batch: _Batch, place: _Place, array: int, unmet: int
+    ) -> tuple[Any, ...]:
+        """Return the values of MORE_COLUMNS of any job."""
+        held = new._replace(paused=True) if unmet else new
+        row = list(self._row(held, job_id, batch, place))
+        row[_PAUSED] = int(new.paused)
         return (
             *row,
             None if new.message is None else self.to_column(new.message),
             new.unique,
             array or None,
-            index,
+            None if new.array is None else new.array.number,
             new.schedule,
             unmet,
         )
 
-    def _wait(self, batch: _Batch, ids: Sequence[int]) -> None:
-        """Write what the jobs of a batch wait for; decide what is decided already."""
+    def _resolve(self, batch: _Batch, ids: Sequence[int]) -> dict[int, list[tuple[int, str]]]:
+        """Return what the jobs of a batch wait for. Raises NoSuchJob, DependencyCycle."""
         waits: dict[int, list[tuple[int, str]]] = {}
         fresh = {job_id for job_id in ids if not isinstance(job_id, Existing)}
-        for job_id, new in batch.waiting:
-            for after in new.after:
+        for one in batch.waiting:
+            for after in one.new.after:
                 # nobody can know the id of a job that is only being enqueued
                 if after.on in fresh:
                     raise NoSuchJob(job=after.on)
-            waits[job_id] = pairs = self.resolved(new.after, batch.names)
-            if len(pairs) != len({(after.on, after.when) for after in new.after}):
-                # one job by its name and by its id
-                self.run("UPDATE job SET unmet = ? WHERE id = ?", (len(pairs), job_id))
+            waits[one.job_id] = self.resolved(one.new.after, batch.names)
         if any(on >= job_id for job_id, pairs in waits.items() for on, _ in pairs):
             cycle = cycle_in({job_id: [on for on, _ in pairs] for job_id, pairs in waits.items()})
             if cycle is not None:
-                names = {job_id: new.name or str(job_id) for job_id, new in batch.waiting}
+                names = {one.job_id: one.new.name or str(one.job_id) for one in batch.waiting}
                 raise DependencyCycle(cycle=shown_cycle([names[node] for node in cycle]))
-        self.link(waits)
+        return waits
+
+    def _look_at(
+        self, waits: Mapping[int, Sequence[tuple[int, str]]], ids: Sequence[int]
+    ) -> dict[int, State]:
+        """Return how those have ended that jobs of a batch wait for and that were there before it."""
+        fresh = {job_id for job_id in ids if not isinstance(job_id, Existing)}
+        return self.ended_of({on for pairs in waits.values() for on, _ in pairs} - fresh)
 
 
 _PAUSED = ADD_COLUMNS.split(", ").index("paused")
@@ -233,11 +259,5 @@ def _is_plain(new: NewJob) -> bool:
     return new[_FIRST_MORE:] == _PLAIN
 
 
-def _more_fields() -> tuple[int, tuple[object, ...]]:
-    from queuectl.job import NewJob
-
-    first = NewJob._fields.index("message")
-    return first, tuple(NewJob(""))[first:]
-
-
-_FIRST_MORE, _PLAIN = _more_fields()
+_FIRST_MORE = j.NewJob._fields.index("message")
+_PLAIN = tuple(j.NewJob(""))[_FIRST_MORE:]

@@ -28,6 +28,11 @@ def is_met(kind: str, state: State | None) -> bool:
     return state == (j.COMPLETED if kind == j.WHEN_COMPLETED else j.DEAD)
 
 
+def has_met(kind: str, on: int, ended: Mapping[int, State]) -> bool:
+    """Whether a job is among those that have ended, and did so as a dependency on it wants."""
+    return on in ended and is_met(kind, ended[on])
+
+
 def cycle_in(waits: Mapping[int, Sequence[int]]) -> list[int] | None:
     """Return a cycle among jobs and those each waits for, its first job repeated; None: no cycle."""
     done: set[int] = set()
@@ -198,30 +203,46 @@ class Dependents(Reads):
             found[on, one.when] = None
         return list(found)
 
-    def link(self, waits: Mapping[int, Sequence[tuple[int, str]]]) -> None:
-        """Make jobs wait for others; what has ended already is decided at once.
-
-        They must be there, not claimed and HELD if not final, with `unmet` set to the number of
-        their dependencies. Raises NoSuchJob.
-        """
-        ends: list[tuple[int, State]] = []
-        on_ids = sorted({on for pairs in waits.values() for on, _ in pairs})
-        self.lock(on_ids)
-        for on in on_ids:
+    def ended_of(self, ids: Iterable[int]) -> dict[int, State]:
+        """Return how those of these jobs ended that have; all are locked. Raises NoSuchJob."""
+        wanted = sorted(ids)
+        self.lock(wanted)
+        ended: dict[int, State] = {}
+        for on in wanted:
             facts = self.facts(on)
             if facts is None:
                 raise NoSuchJob(job=on)
             if facts.state in j.FINAL:
-                ends.append((on, facts.state))
+                ended[on] = facts.state
+        return ended
+
+    def link(
+        self,
+        waits: Mapping[int, Sequence[tuple[int, str]]],
+        ended: Mapping[int, State] | None = None,
+    ) -> None:
+        """Make jobs wait for others; what has ended already is decided at once.
+
+        They must be there, not claimed and HELD if not final, with `unmet` set to the number of
+        their dependencies; where `ended` is given, from `ended_of`, to those that it does not meet
+        already. So only what can never be met is written more than once, which a role that may
+        only enqueue may not. Raises NoSuchJob.
+        """
+        on_ids = sorted({on for pairs in waits.values() for on, _ in pairs})
+        is_counted = ended is not None
+        if ended is None:
+            ended = self.ended_of(on_ids)
         self.run_many(
             "UPDATE job SET awaited = 1 WHERE id = ? AND awaited = 0", [(on,) for on in on_ids]
         )
-        self.run_many(
-            "INSERT INTO dependency (job_id, on_id, kind, met) VALUES (?, ?, ?, 0)",
-            [(job_id, on, kind) for job_id, pairs in waits.items() for on, kind in pairs],
-        )
-        for on, state in ends:
-            self.follow(on, state)
+        rows = [
+            (job_id, on, kind, int(is_counted and has_met(kind, on, ended)))
+            for job_id, pairs in waits.items()
+            for on, kind in pairs
+        ]
+        self.run_many("INSERT INTO dependency (job_id, on_id, kind, met) VALUES (?, ?, ?, ?)", rows)
+        for on in sorted({on for _, on, _, met in rows if on in ended and not met}):
+            self.follow(on, ended[on])
 
     def refuse_cycle(self, job_id: int, on_ids: Sequence[int]) -> None:
         """Raise DependencyCycle if one of these jobs waits, over others too, for this one."""

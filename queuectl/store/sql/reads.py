@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queuectl.job import STATES, Output
-from queuectl.store.base import PAGE, Dependency
+from queuectl.store.base import PAGE, Dependency, Held
 from queuectl.store.rules import BYTES, NOTHING, unpack_words
 from queuectl.store.sql.queries import (
     ATTEMPT_COLUMNS,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.job import Attempt, Job, State
-    from queuectl.store.base import Filter, Held
+    from queuectl.store.base import Filter
 
 _OUTPUT_COLUMNS = "data, marks, path, stdout_bytes, stderr_bytes, complete"
 
@@ -170,6 +170,4 @@ class Reads(SqlStore):
 
     def held_by(self, host_id: str) -> list[Held]:
         """Return every claim that a host holds."""
-        from queuectl.store.base import Held
-
         return [Held(*row) for row in self.rows(self.block("held_by"), (host_id,))]

@@ -176,6 +176,8 @@ class Registry(Changes):
             if not self.held_by(host_id):
                 self.run("DELETE FROM wish WHERE host = ?", (host_id,))
                 self.run("DELETE FROM host WHERE id = ?", (host_id,))
+                # it knew when the retries of its jobs are due; the others are to look
+                self.work_made = True
 
     def ask_stop(self, host_id: str, how: str, workers: int | None = None) -> bool:
         """Ask a host to stop some or all workers."""

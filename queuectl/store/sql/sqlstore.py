@@ -7,6 +7,7 @@ one of the small methods below. The hot path, from a claim to its end, is each e
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 
 from queuectl.errors import NoSuchQueue, did_you_mean
@@ -224,8 +225,6 @@ class SqlStore(Store):
 
     def keep_payload(self, job_id: int, stdin: bytes | None, path: str | None) -> None:
         """Store a job's standard input, or where it is."""
-        import os
-
         data = stdin if path is None else os.fsencode(path)
         self.run("INSERT INTO payload (job_id, data) VALUES (?, ?)", (job_id, data))
 
@@ -252,3 +251,15 @@ def unpack_needs(data: bytes) -> Mapping[str, int]:
     if not data:
         return NO_NEEDS
     return {name: int(amount) for name, amount in unpack_pairs(bytes(data)).items()}
+
+
+def readable(text: str) -> str:
+    """Return a text for reading that a TEXT column takes: NUL, and what is not UTF-8, is escaped."""
+    if "\0" in text:
+        text = text.replace("\0", "\\x00")
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
+def random_share() -> float:
+    """Return a random number in [0, 1), without the import of `random`."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32

@@ -41,11 +41,6 @@ def _no_text(error: UnicodeEncodeError) -> UsageError:
     return UsageError(f"{error.object!a} is not UTF-8 text")
 
 
-def readable(text: str) -> str:
-    """Return a text for reading that a TEXT column takes: what is not UTF-8 is escaped."""
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
-
-
 class _Transaction:
     """BEGIN IMMEDIATE … COMMIT, or a savepoint inside one. Rolls back what raises."""
 
@@ -67,7 +62,7 @@ class _Transaction:
                 store.writer.execute("BEGIN IMMEDIATE")
                 store.looked_at_limits = False
         except sqlite3.Error as error:
-            raise translate(error, store.path) from error
+            raise store.fault(error) from error
         store.depth += 1
         store.enter_thread()
 
@@ -86,14 +81,14 @@ class _Transaction:
                 self._finish()
             except sqlite3.Error as failure:
                 self._undo()
-                raise translate(failure, store.path) from failure
+                raise store.fault(failure) from failure
             except BaseException:
                 self._undo()
                 raise
             return
         self._undo()
         if isinstance(error, sqlite3.Error):
-            raise translate(error, store.path) from error
+            raise store.fault(error) from error
 
     def _must_be_open(self) -> None:
         """Refuse to go on without the transaction: SQLite rolls all of it back on some errors.
@@ -174,6 +169,15 @@ class SqliteBase(SqlStore):
             self._watcher.close()
         self.writer.close()
 
+    def fault(self, error: sqlite3.Error) -> Exception:
+        """Return our error for one of SQLite's; whatever a closed store meets, it is closed."""
+        if self._closed:
+            return self._is_closed()
+        return translate(error, self.path)
+
+    def _is_closed(self) -> StoreUnavailable:
+        return StoreUnavailable(store=self.path, reason="it has been closed")
+
     def now(self) -> int:
         """Return the wall clock in ms."""
         return self._clock()
@@ -222,14 +226,14 @@ class SqliteBase(SqlStore):
             try:
                 return self.writer.execute(statement, values).fetchall()
             except sqlite3.Error as error:
-                raise translate(error, self.path) from error
+                raise self.fault(error) from error
             except UnicodeEncodeError as error:
                 raise _no_text(error) from None
         connection = self.lend_reader()
         try:
             return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise translate(error, self.path) from error
+            raise self.fault(error) from error
         except UnicodeEncodeError as error:
             raise _no_text(error) from None
         finally:
@@ -263,7 +267,10 @@ class SqliteBase(SqlStore):
         """Return what is known of a job."""
         if not 0 < job_id < 2**63:
             return None
-        row = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
+        try:
+            row = self.writer.execute(SQL["facts"], (job_id,)).fetchone()
+        except sqlite3.Error as error:
+            raise self.fault(error) from error
         return None if row is None else tuple.__new__(Facts, row)
 
     def lock(self, ids: Sequence[int]) -> None:
@@ -289,6 +296,8 @@ class SqliteBase(SqlStore):
 
     def lend_reader(self) -> sqlite3.Connection:
         """Return a reading connection that no other thread uses until it is taken back."""
+        if self._closed:
+            raise self._is_closed()
         try:
             return self._readers.pop()
         except IndexError:
@@ -303,12 +312,14 @@ class SqliteBase(SqlStore):
 
     def version(self) -> object:
         """Return what changes with every commit: data_version of a connection kept for it."""
+        if self._closed:
+            raise self._is_closed()
         if self._watcher is None:
             self._watcher = connect(self.path, reader=True)
         try:
             row = self._watcher.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as error:
-            raise translate(error, self.path) from error
+            raise self.fault(error) from error
         return row[0]
 
     # ---- counters and heads -------------------------------------------------------------------

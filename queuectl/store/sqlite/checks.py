@@ -7,8 +7,9 @@ import sqlite3
 import time
 
 from queuectl.errors import Refused, StoreFull
+from queuectl.paths import sync_directory
 from queuectl.store.base import Check
-from queuectl.store.sqlite.file import sync_directory, translated
+from queuectl.store.sqlite.file import remove_temporary, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,11 +46,7 @@ def backup(store: SqliteBase, path: str) -> None:
             raise StoreFull(store=path) from None
         raise Refused(f"cannot write {path}: {error.strerror}") from None
     finally:
-        for leftover in (temporary, temporary + "-wal", temporary + "-shm", temporary + "-journal"):
-            try:
-                os.unlink(leftover)
-            except OSError:
-                pass
+        remove_temporary(temporary)
 
 
 def _copy(store: SqliteBase, path: str) -> None:

@@ -9,8 +9,8 @@ from queuectl.job import Claim
 from queuectl.store import hooks, rules
 from queuectl.store.base import Filter, Settled, Settlement
 from queuectl.store.sql.restoring import Restoring
-from queuectl.store.sql.sqlstore import unpack_needs
-from queuectl.store.sqlite.base import SQL, SqliteBase, readable
+from queuectl.store.sql.sqlstore import random_share, readable, unpack_needs
+from queuectl.store.sqlite.base import SQL, SqliteBase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class SqliteClaims(SqliteBase, Restoring):
             self._end_claim(job_id, facts, turn, None, None, uncounted=True)
             return Settled(job_id, turn.state)
         policy = self.pairs("policy", facts.policy)
-        turn = rules.settle(facts, outcome, policy, now, _random())
+        turn = rules.settle(facts, outcome, policy, now, random_share())
         uncounted = outcome.kind == j.STOPPED and turn.state != j.CANCELLED
         self._end_attempt(job_id, run, facts, outcome, now)
         self._end_claim(job_id, facts, turn, run, outcome, uncounted=uncounted)
@@ -257,7 +257,8 @@ class SqliteClaims(SqliteBase, Restoring):
         self.moved(facts.queue, facts.state, turn.state)
         if turn.lane == rules.READY:
             self.became_ready(facts.track, facts.priority, turn.due_at, job_id)
-        elif self._has_limit(facts):
+        elif self._has_limit(facts) or outcome is None or outcome.kind == j.LOST:
+            # also: who would have run its retry is gone, the others do not know when it is due
             self.work_made = True
         if turn.lane == rules.DONE and (facts.awaited or turn.state == j.DEAD):
             self.ended(job_id, facts, turn.state)
@@ -350,8 +351,3 @@ class SqliteClaims(SqliteBase, Restoring):
     _limited: frozenset[str] = frozenset()
     #: the change counter when they were read; another connection's commit changes it
     _limits_at: int | None = None
-
-
-def _random() -> float:
-    """Return a random number in [0, 1), without the import of `random`."""
-    return int.from_bytes(os.urandom(4), "big") / 2**32

@@ -16,7 +16,7 @@ from queuectl.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
-from queuectl.paths import make_private
+from queuectl.paths import make_private, sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,11 +178,17 @@ def _make(path: str, blocks: Mapping[str, str]) -> None:
         reason = f"{error.strerror}: {error.filename or directory}"
         raise StoreUnavailable(store=path, reason=reason) from None
     finally:
-        for leftover in (temporary, temporary + "-wal", temporary + "-shm", temporary + "-journal"):
-            try:
-                os.unlink(leftover)
-            except OSError:
-                pass
+        remove_temporary(temporary)
+
+
+def remove_temporary(path: str) -> None:
+    """Delete a database that was made under another name, with what SQLite put beside it."""
+    for leftover in (path, path + "-wal", path + "-shm", path + "-journal"):
+        try:
+            os.unlink(leftover)
+        except OSError:
+            # not there, as a rule
+            pass
 
 
 def _fill(path: str, blocks: Mapping[str, str]) -> None:
@@ -233,15 +239,6 @@ def file_system_in(mounts: Iterable[str], real: str) -> str | None:
         if inside and len(point) >= len(best):
             best, kind = point, right.split(" ", 1)[0]
     return kind
-
-
-def sync_directory(directory: str) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _disk_is_full(path: str) -> bool:
