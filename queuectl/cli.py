@@ -9,7 +9,14 @@ from __future__ import annotations
 import os
 import sys
 
-from queuectl.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, QueuectlError, UsageError
+from queuectl.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_UNAVAILABLE,
+    QueuectlError,
+    UsageError,
+)
 from queuectl.options import USAGE, Options, open_chosen, read_options, url_of
 
 TYPE_CHECKING = False
@@ -93,6 +100,8 @@ def run(argv: Sequence[str], *, last: bool = False) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return EXIT_PIPE
+    except OSError as error:
+        return _machine_refuses(error)
     except Exception as error:  # noqa: BLE001 (the last resort: a user is never shown a traceback)
         return _internal_error(error)
     return status
@@ -350,6 +359,20 @@ def _flush() -> None:
 def _forget_stdout() -> None:
     """Keep the interpreter from flushing into a pipe that nobody reads."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _machine_refuses(error: OSError) -> int:
+    """Say what this machine has no more of, files or space; other errors of that kind are ours."""
+    import errno
+
+    if error.errno == errno.ENOSPC:
+        # the store has errors of its own
+        sys.stderr.write("queuectl: no space left for what is printed\n")
+        return EXIT_FAILED
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        sys.stderr.write(f"queuectl: {os.strerror(error.errno).lower()}\n")
+        return EXIT_UNAVAILABLE
+    return _internal_error(error)
 
 
 def _internal_error(error: Exception) -> int:

@@ -198,3 +198,26 @@ def test_a_process_without_some_of_its_streams_does_its_work(cli: Cli, without: 
         assert b"error" not in done.stderr
     assert cli.ok("output", "1", "--stdout") == "out\n"
     assert cli.json("doctor")
+
+
+def test_no_space_for_what_is_printed(cli: Cli) -> None:
+    """One line, and exit 1."""
+    cli.ok("enqueue", "true")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            cli.command("list"), env=cli.env, cwd=cli.directory, stdout=full,
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "queuectl: no space left for what is printed\n")
+
+
+def test_too_few_descriptors(cli: Cli) -> None:
+    """One line that names it, whatever was being opened."""
+    words = cli.command("worker", "start", "4")
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -n 10; exec "$@"', "sh", *words], env=cli.env, cwd=cli.directory,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 75
+    assert "too many open files" in done.stderr.lower()
+    assert len(done.stderr.splitlines()) == 1

@@ -114,6 +114,7 @@ def test_stay(cli: Cli, shell: Shell, gate: Gate) -> None:
     shell.type(CTRL_D)
     shell.see(QUESTION)
     shell.type("c")
+    shell.see_line("queuectl>")
     shell.run("version", "queuectl")
     gate.open()
     cli.ok("wait", "2")

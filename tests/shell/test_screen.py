@@ -166,6 +166,7 @@ def test_leaving_can_be_taken_back(shell: Shell) -> None:
     shell.type(CTRL_D)
     shell.see("stay (c)?")
     shell.type("c")
+    shell.see_line("queuectl>")
     shell.run("status", "1 processing; 1 worker")
     shell.type(CTRL_D)
     shell.wait_for(lambda: shell.text.count("stay (c)?") == 2, "the question again")
