@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from queuectl.store.base import Rate, Room
 
 
+_NO_BOUND = 2**62
+
+
 class Lane(Record):
     """A track with ready jobs, and what its queue allows."""
 
@@ -94,29 +97,38 @@ class Budget:
             return 0
         if lane.is_plain:
             return self.want + self.ahead
-        most = self._allowed(lane)
+        most, early = self._allowed(lane)
         if most > 0 and lane.needs:
             most = min(most, self._fitting(lane))
-        if most > 0 and self.want <= 0:
+        given = max(min(most, self.want), min(early, self.want + self.ahead))
+        if most > 0 >= given:
             # the next worker that is free is for it: what is behind it does not come before it
             self.ahead = 0
-        return max(0, min(most, self.want))
+        return max(0, given)
 
-    def _allowed(self, lane: Lane) -> int:
-        """Return how many the queue and the array of a track allow."""
-        most = self.want if self.want > 0 else 1
+    def _allowed(self, lane: Lane) -> tuple[int, int]:
+        """Return how many the queue and the array of a track allow, and how many also ahead.
+
+        Ahead are as many as leave half of a limit to other hosts; none of what is rated, or needs
+        more than a worker.
+        """
+        most = early = _NO_BOUND
         if lane.rate_starts is not None:
             is_open = lane.rate_next is None or lane.rate_next <= self._now
             most = int(is_open and lane.queue not in self._closed)
         if lane.limit is not None and most > 0:
             if lane.queue not in self._in_queue:
                 self._in_queue[lane.queue] = self._running(lane.queue)
-            most = min(most, lane.limit - self._in_queue[lane.queue])
+            used = self._in_queue[lane.queue]
+            most, early = min(most, lane.limit - used), min(early, lane.limit // 2 - used)
         if lane.array_limit is not None and most > 0:
             if lane.array_id not in self._in_array:
                 self._in_array[lane.array_id] = self._running_in_array(lane.array_id)
-            most = min(most, lane.array_limit - self._in_array[lane.array_id])
-        return most
+            used = self._in_array[lane.array_id]
+            most = min(most, lane.array_limit - used)
+            early = min(early, lane.array_limit // 2 - used)
+        is_counted = lane.rate_starts is None and not lane.needs
+        return most, min(most, early) if is_counted else 0
 
     def _fitting(self, lane: Lane) -> int:
         """Return for how many jobs of a track there is room; keep what the next one lacks."""

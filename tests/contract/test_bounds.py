@@ -110,7 +110,7 @@ def test_an_array_is_known_by_its_first_job(store: Store) -> None:
 
 
 def test_an_array_with_a_limit_runs_that_many_at_once(store: Store) -> None:
-    """And is never claimed ahead; others are."""
+    """Others are claimed ahead."""
     ids = array(store, 5, 2, priority=1)
     plain = put_many(store, 3)
     claims = store.claim(HOST, 3, (), 1)

@@ -300,8 +300,18 @@ def test_claims_ahead_come_on_top_of_those_wanted(store: Store) -> None:
     assert [claim.job_id for claim in store.claim(HOST, 0, ahead=1)] == ids[5:6]
 
 
-def test_claims_ahead_never_come_from_a_queue_with_a_limit(store: Store) -> None:
-    """Its room is for jobs that start at once; where it has none, others are claimed ahead."""
+def test_claims_ahead_leave_half_of_a_limit_to_others(store: Store) -> None:
+    """And what is left there is not overtaken."""
+    store.create_queue("gpu", limit=5)
+    limited = put_many(store, 5, queue="gpu")
+    plain = put(store)
+    assert [claim.job_id for claim in store.claim(HOST, 1, ahead=9)] == limited[:2]
+    assert store.claim(HOST, 0, ahead=9) == []
+    assert [claim.job_id for claim in store.claim(HOST, 4, ahead=9)] == [*limited[2:], plain]
+
+
+def test_a_limit_without_room_keeps_nobody_from_claiming_ahead(store: Store) -> None:
+    """Others are claimed."""
     store.create_queue("gpu", limit=2)
     limited = put_many(store, 5, queue="gpu")
     assert [claim.job_id for claim in store.claim(HOST, 2, ahead=3)] == limited[:2]
@@ -311,7 +321,7 @@ def test_claims_ahead_never_come_from_a_queue_with_a_limit(store: Store) -> None
 
 def test_claims_ahead_do_not_overtake_the_limited_queue_between_others(store: Store) -> None:
     """The next worker that is free is for its job, else short jobs could keep it waiting for ever."""
-    store.create_queue("gpu", limit=9)
+    store.create_queue("gpu", limit=1)
     plain = put(store, priority=9)
     limited = put(store, queue="gpu", priority=8)
     plain_too = put(store, priority=7)

@@ -94,8 +94,13 @@ class Model:
                 has_room &= arrays.count(job.array) < job.array[1]
             is_limited = limit is not None or job.array is not None
             if is_limited and has_room and len(taken) >= want:
-                # nobody claims ahead what counts: it is for the next free worker, nothing overtakes it
-                break
+                # ahead only up to half of a limit: else it is for the next free worker, and nothing
+                # overtakes it
+                half = limit is None or running.count(job.queue) < limit // 2
+                if job.array is not None:
+                    half &= arrays.count(job.array) < job.array[1] // 2
+                if not half:
+                    break
             if has_room and len(taken) < want + ahead:
                 taken.append(job)
                 running.append(job.queue)
