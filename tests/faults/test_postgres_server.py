@@ -201,9 +201,9 @@ def test_an_enqueue_is_in_the_store_when_it_says_so(machines: Machines, own_serv
                     " WHERE application_name = 'queuectl' AND pid <> pg_backend_pid()"
                 )
 
+    store = open_store(machines.url)
     thread = threading.Thread(target=break_connections)
     thread.start()
-    store = open_store(machines.url)
     refused = 0
     try:
         for _ in range(200):
