@@ -7,7 +7,7 @@ import select
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,28 +17,8 @@ from queuectl.store.postgres.engine import PostgresStore
 from queuectl.store.postgres.url import parse
 from tests.support.hosts import eventually
 from tests.support.limits import many_open_files
-from tests.support.postgres import new_schema, open_schema, server, terminate
+from tests.support.postgres import open_schema, server, terminate
 from tests.support.work import EXIT_0, HOST, a_host, claim_one, put, settle
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def schema() -> Iterator[str]:
-    """A schema that is not there yet, and goes after the test."""
-    name = new_schema()
-    yield name
-    server().drop(name)
-
-
-@pytest.fixture
-def store(schema: str) -> Iterator[PostgresStore]:
-    """A store in it, by the server's clock."""
-    made = open_schema(schema)
-    yield made
-    made.close()
-
 
 # ---- leases ------------------------------------------------------------------------------------
 

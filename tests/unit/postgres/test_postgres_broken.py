@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,28 +16,8 @@ from queuectl.store import open_store
 from queuectl.store.base import Filter
 from queuectl.store.postgres.engine import PostgresStore
 from queuectl.store.postgres.url import parse
-from tests.support.postgres import Server, new_schema, open_schema, server, terminate
+from tests.support.postgres import Server, server, terminate
 from tests.support.work import HOST, put, put_many
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def schema() -> Iterator[str]:
-    """A schema that is not there yet, and goes after the test."""
-    name = new_schema()
-    yield name
-    server().drop(name)
-
-
-@pytest.fixture
-def store(schema: str) -> Iterator[PostgresStore]:
-    """A store in it, by the server's clock."""
-    made = open_schema(schema)
-    yield made
-    made.close()
-
 
 # ---- broken connections ------------------------------------------------------------------------
 

@@ -23,22 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
-def schema() -> Iterator[str]:
-    """A schema that is not there yet, and goes after the test."""
-    name = new_schema()
-    yield name
-    server().drop(name)
-
-
-@pytest.fixture
-def store(schema: str) -> Iterator[PostgresStore]:
-    """A store in it, by the server's clock."""
-    made = open_schema(schema)
-    yield made
-    made.close()
-
-
 # ---- schema ------------------------------------------------------------------------------------
 
 
