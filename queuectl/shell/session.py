@@ -123,6 +123,11 @@ class Session:
         except KeyboardInterrupt:
             self._interrupted()
             return False
+        except OSError:
+            if not terminal.alive():
+                # at whatever point, a question for one: its end is met before its hang-up is told
+                raise terminal.Terminated(signal.SIGHUP) from None
+            raise
 
     def _turn(self) -> bool:
         """Read a line and run it; return whether the shell is to end."""

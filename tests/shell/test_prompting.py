@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from queuectl.shell import terminal
+from queuectl.shell.session import Session
 from tests.shell.screen import CTRL_C, ENTER, Shell
 
 if TYPE_CHECKING:
@@ -194,3 +197,19 @@ def test_the_hint_names_what_can_be_run_here(tmp_path: Path) -> None:
         _, _, command = hint.partition("to use a shell: ")
         assert command.endswith(" list > …")
         shell.run(command.replace("list > …", "version | tr q Q"), "\nQueuectl 0")
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_the_end_of_a_terminal_is_a_hang_up_wherever_it_is_met(
+    monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    """Also while a question is drawn, before the signal has come."""
+
+    def fail() -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    shell = Session.__new__(Session)
+    monkeypatch.setattr(shell, "_turn", fail, raising=False)
+    monkeypatch.setattr(terminal, "alive", lambda: alive)
+    with pytest.raises(OSError if alive else terminal.Terminated):
+        shell._safe_turn()
