@@ -20,11 +20,11 @@ from queuectl.commands.resultfiles import (
     key_of,
     path_of,
     remove_drafts,
-    sync_directory,
     write_result,
 )
 from queuectl.errors import EXIT_INTERRUPTED, EXIT_WAIT_FAILED, QueuectlError, UsageError
 from queuectl.job import CANCELLED, COMPLETED, FINAL, STATES
+from queuectl.paths import sync_directory
 from queuectl.record import Record
 from queuectl.store.base import Filter
 from queuectl.timespec import describe_duration

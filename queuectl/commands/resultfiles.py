@@ -41,7 +41,7 @@ def path_of(key: str | None) -> str | None:
 def write_result(store: Store, job_id: int, path: str) -> None:
     """Write what the newest attempt wrote to its stdout into a file, in one step, and to disk.
 
-    Call `sync_directory` after the last one. Raises Refused when the output is not whole any more,
+    Call `paths.sync_directory` after the last one. Raises Refused when the output is not whole any more,
     OSError when it cannot be written; the file is as it was then.
     """
     attempts = store.attempts(job_id)
@@ -67,15 +67,6 @@ def write_result(store: Store, job_id: int, path: str) -> None:
     except BaseException:
         os.unlink(draft)
         raise
-
-
-def sync_directory(path: str) -> None:
-    """Have the names of a directory written to disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def is_draft(path: str) -> bool:

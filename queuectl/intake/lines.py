@@ -11,6 +11,7 @@ import select
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 
 from queuectl.intake.connection import Connection
 from queuectl.intake.log import ERROR, WARNING
@@ -27,7 +28,7 @@ _NO_ROOM = 0.2
 _FAILURE_PAUSE = 0.5
 
 
-class LineServer:
+class LineServer(ABC):
     """The thread. `start` and `stop` once; `where` says what it listens to."""
 
     #: what it is called in the log and in the list of threads
@@ -47,24 +48,24 @@ class LineServer:
 
     # ---- what a subclass says -----------------------------------------------------------------
 
+    @abstractmethod
     def admit(self, sock: socket.socket) -> tuple[str, str]:
         """Return who a client is and why it is refused, empty if it is not."""
-        raise NotImplementedError
 
+    @abstractmethod
     def received(self, conn: Connection) -> None:
         """Heed what a connection has in its buffer; also when it has ended, or `wake_at` has come."""
-        raise NotImplementedError
 
-    def turned(self) -> None:
+    def turned(self) -> None:  # noqa: B027 - most have nothing to do then
         """Do what is to be done once after all that was received in one turn."""
 
+    @abstractmethod
     def refusal(self, why: str) -> bytes:
         """Return what a client is told that is refused."""
-        raise NotImplementedError
 
+    @abstractmethod
     def done(self, conn: Connection) -> bool:
         """Whether an ended connection has nothing under way any more and can be closed."""
-        raise NotImplementedError
 
     # ---- life ---------------------------------------------------------------------------------
 

@@ -665,12 +665,20 @@ def test_an_idle_host_whose_server_does_not_answer_ends_when_asked(
     port = int(server.url.rpartition(":")[2])
     server.stop()
     with socket.create_server(("127.0.0.1", port), reuse_port=False) as deaf:
-        if not silent:
+        if silent:
+            # its next request has come, and is not answered
+            deaf.settimeout(PATIENCE)
+            unanswered, _ = deaf.accept()
+        else:
             deaf.close()
-        time.sleep(1.5)
+            assert process.stderr is not None
+            while "these workers" not in process.stderr.readline():
+                assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         # not minutes, which its tries would take
         out, err = process.communicate(timeout=25)
+        if silent:
+            unanswered.close()
     assert process.returncode == 0, err
     assert "workers ended after 1 signal" in out
     hosts = remote.directory / "state" / "remote"

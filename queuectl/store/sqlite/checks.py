@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -42,7 +43,7 @@ def backup(store: SqliteBase, path: str) -> None:
     except FileExistsError:
         raise Refused(f"{path} is there already: name a new file") from None
     except OSError as error:
-        if error.errno == 28:
+        if error.errno == errno.ENOSPC:
             raise StoreFull(store=path) from None
         raise Refused(f"cannot write {path}: {error.strerror}") from None
     finally:

@@ -6,6 +6,7 @@ would drop this process's POSIX locks on it.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 
@@ -173,7 +174,7 @@ def _make(path: str, blocks: Mapping[str, str]) -> None:
             pass  # another process was first; its database is as good
         sync_directory(directory)
     except OSError as error:
-        if error.errno == 28:
+        if error.errno == errno.ENOSPC:
             raise StoreFull(store=path) from None
         reason = f"{error.strerror}: {error.filename or directory}"
         raise StoreUnavailable(store=path, reason=reason) from None
