@@ -487,9 +487,10 @@ TABLE: tuple[Command, ...] = (
         topic=_JOBS, local=True,
         description=(
             "Each file is the standard input of a job, and FILE.result gets its standard output, whole or not at all. Run it again to go"
-            " on where it was interrupted: files whose result is there are passed over. Exit code 4 if one could not be done."
+            " on where it was interrupted: files whose result is there are passed over. Exit code 4 if one could not be done. Without"
+            " a COMMAND the files are for programs, on any machine, that claim from the queue batch (see the Python API)."
         ),
-        examples=("batch -j 4 'ffmpeg -i - -f mp3 -' ::: *.wav", "batch sha256sum ::: *.iso"),
+        examples=("batch -j 4 'ffmpeg -i - -f mp3 -' ::: *.wav", "batch sha256sum ::: *.iso", "batch ::: *.wav"),
     ),
     Command(
         ("produce",), "append messages to a queue's spool file, with or without a service", "queuectl.commands.spooling:produce",

@@ -1,7 +1,8 @@
 """`batch COMMAND ::: FILES`: each file is a job's standard input, its output becomes a file beside it.
 
-`{}` in COMMAND is the file's path. The jobs are in the queue `batch`, from which only a `batch`
-takes. What one leaves behind that is killed, the next one finishes, results included.
+`{}` in COMMAND is the file's path. The jobs are in the pull queue `batch`, from which only a `batch`
+takes, and programs that claim from it (queuectl.client): without a COMMAND they do all of the work.
+What a batch leaves behind that is killed, the next one finishes, results included.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ import queue
 import signal
 import time
 
+from queuectl.commands.batchfiles import BatchFile, BatchTally
 from queuectl.commands.context import ONE_SHOT, is_dumb
 from queuectl.commands.drafts import Maker
 from queuectl.commands.progress import meter
 from queuectl.commands.result import Result, Stream, Text, plural
 from queuectl.commands.resultfiles import (
-    is_draft,
     key_of,
     path_of,
     remove_drafts,
     write_result,
 )
+from queuectl.demands import PULLED
 from queuectl.errors import EXIT_INTERRUPTED, EXIT_WAIT_FAILED, QueuectlError, UsageError
 from queuectl.job import CANCELLED, COMPLETED, FINAL, STATES
 from queuectl.paths import sync_directory
-from queuectl.record import Record
 from queuectl.store.base import Filter
 from queuectl.timespec import describe_duration
 
@@ -50,13 +51,6 @@ _GROUP = 1000
 _SHOWN = 20
 
 
-class _File(Record):
-    """A file and where its result belongs; absolute paths."""
-
-    path: str
-    result: str
-
-
 def batch(ctx: Context, args: Args) -> Result:
     """Run `batch`: exit status 0 when every file has its result, 4 when one has not."""
     if ctx.mode != ONE_SHOT:
@@ -65,9 +59,11 @@ def batch(ctx: Context, args: Args) -> Result:
     if not suffix or "/" in suffix or "\0" in suffix:
         raise UsageError(f"batch: --suffix {suffix!r}: results would not stand beside their files")
     make, names = _asked(ctx, args)
-    tally = _Tally(args.force)
+    tally = BatchTally(args.force)
     files = list(tally.chosen(ctx, names, suffix))
-    run = _Run(ctx, tally, make, files, args.jobs or os.cpu_count() or 1)
+    by_programs = make(1, "").command == PULLED
+    workers = 0 if by_programs else args.jobs or os.cpu_count() or 1
+    run = _Run(ctx, tally, make, files, workers)
     with_bar = ctx.screen.terminal and not args.json and not is_dumb(ctx.environ)
     return Result(blocks=(Stream(run.shown(with_bar=with_bar), live=True),), then=run.finish)
 
@@ -91,10 +87,20 @@ def _asked(ctx: Context, args: Args) -> tuple[Make, Sequence[str]]:
     maker = Maker(ctx, flags)
     command = pattern.command
     words = (command.strip(),) if isinstance(command, str) else command
-    if not words or not words[0]:
-        raise UsageError("batch: run what? for example: batch 'wc -l' ::: *.txt")
+    if words and words[0]:
+        make = _maker(maker, words)
+    elif args.jobs is None:
+        make = _for_programs(maker)
+    else:
+        raise UsageError("batch: -j what? for example: batch -j 4 'wc -l' ::: *.txt")
     names = [name for values, _ in values_of(ctx, pattern.sources[0]) for name in values]
-    return _maker(maker, words), names
+    return make, names
+
+
+def _for_programs(maker: Maker) -> Make:
+    """Return what makes the job of a file that no worker runs: a program claims it."""
+    like = maker.from_line(PULLED, verbatim=True)._replace(queue=QUEUE)
+    return lambda number, path: like  # noqa: ARG005
 
 
 def _maker(maker: Maker, words: Sequence[str]) -> Make:
@@ -120,59 +126,11 @@ def _maker(maker: Maker, words: Sequence[str]) -> Make:
     return lambda number, path: like  # noqa: ARG005
 
 
-class _Tally:
-    """What has come of the files."""
-
-    def __init__(self, force: bool) -> None:
-        self._force = force
-        self.total = 0
-        self.done = 0
-        #: with a result from an earlier time
-        self.before = 0
-        #: name and why it has no result
-        self.failed: list[tuple[str, str]] = []
-        #: names of those whose jobs somebody cancelled, also by interrupting this
-        self.cancelled: list[str] = []
-
-    def chosen(self, ctx: Context, names: Sequence[str], suffix: str) -> Iterator[_File]:
-        """Yield the files that want a result; each once."""
-        seen = set()
-        paths = [os.path.join(ctx.cwd, name) for name in names]
-        for name, path in zip(names, paths, strict=True):
-            old = path.endswith(suffix) and os.path.exists(path[: -len(suffix)])
-            if path in seen or old or is_draft(path):
-                # a result of an earlier time is no file to work on, nor is half a one
-                continue
-            seen.add(path)
-            self.total += 1
-            try:
-                wanted = self._is_wanted(path, path + suffix)
-            except (OSError, ValueError) as error:
-                self.failed.append((name, getattr(error, "strerror", None) or str(error)))
-                continue
-            if wanted:
-                yield _File(path, path + suffix)
-            else:
-                self.before += 1
-
-    def _is_wanted(self, path: str, result: str) -> bool:
-        """Whether a file has no result yet, or one that is older. Raises OSError."""
-        # it must be there, be no directory, and readable
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-        if os.path.isdir(path):
-            raise IsADirectoryError(21, "Is a directory")
-        try:
-            made = os.stat(result).st_mtime_ns
-        except FileNotFoundError:
-            return True
-        return self._force or made < os.stat(path).st_mtime_ns
-
-
 class _Run:
     """The jobs of one batch, from their beginning to their end. The main thread's."""
 
     def __init__(
-        self, ctx: Context, tally: _Tally, make: Make, files: Sequence[_File], workers: int
+        self, ctx: Context, tally: BatchTally, make: Make, files: Sequence[BatchFile], workers: int
     ) -> None:
         self._ctx = ctx
         self._tally = tally
@@ -182,7 +140,7 @@ class _Run:
         self._left = len(files)
         self._workers = workers
         #: jobs that are to come to an end, with what they are for
-        self._open: dict[int, _File] = {}
+        self._open: dict[int, BatchFile] = {}
         #: ids of jobs that this process's workers have settled
         self._settled: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._directories: set[str] = set()
@@ -255,6 +213,9 @@ class _Run:
         try:
             for _ in self._enqueue():
                 yield from self._collect(0)
+            if not self._workers:
+                waiting = plural(len(self._files), "file")
+                yield f"{waiting} in the queue {QUEUE}, for programs that claim them"
             while self._open and not self._signals:
                 yield from self._collect(_LOOK)
             if self._signals:
@@ -275,7 +236,8 @@ class _Run:
         host = self._ctx.host()
         host.on_settled = self._hear
         self._ctx.write(lambda store: store.create_queue(QUEUE, pull=True))
-        host.start(min(self._workers, len(self._files)), (QUEUE,))
+        if self._workers:
+            host.start(min(self._workers, len(self._files)), (QUEUE,))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._heed)
         return host
@@ -356,7 +318,7 @@ class _Run:
             self._tally.done += 1
         return ""
 
-    def _failed(self, file: _File | None, why: str) -> str:
+    def _failed(self, file: BatchFile | None, why: str) -> str:
         if file is None:
             # another batch's
             return ""
@@ -364,7 +326,7 @@ class _Run:
         self._tally.failed.append((name, why))
         return f"{name}: {why}" if len(self._tally.failed) <= _SHOWN else ""
 
-    def _cancelled(self, file: _File | None, job_id: int) -> str:
+    def _cancelled(self, file: BatchFile | None, job_id: int) -> str:
         if file is None:
             return ""
         name = os.path.relpath(file.path, self._ctx.cwd)

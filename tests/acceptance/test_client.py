@@ -484,6 +484,41 @@ def test_a_program_of_jqueue_runs_with_its_import_changed(tmp_path: Path) -> Non
 
 
 @sqlite_only
+def test_a_batch_without_a_command_is_a_server_of_jqueue(cli: Cli, tmp_path: Path) -> None:
+    """It runs nothing, and ends when clients have made every result; one that fails is named."""
+    names = ["A.wav", "B.wav", "empty.wav"]
+    for name, text in zip(names, ("a", "b", ""), strict=True):
+        (cli.directory / name).write_text(text)
+    refused = "batch: -j what? for example: batch -j 4 'wc -l' ::: *.txt"
+    assert cli.refused(2, "batch", "-j", "2", ":::", *names).endswith(refused)
+    process = cli.start("batch", "--max-retries", "0", ":::", *names, "missing.wav")
+    assert process.stderr is not None
+    assert process.stderr.readline() == "missing.wav: No such file or directory\n"
+    told = "3 files in the queue batch, for programs that claim them\n"
+    assert process.stderr.readline() == told
+    store = open_store(str(cli.directory / "state" / "queue.db"))
+    token = tmp_path / "token"
+    with Server(store) as server:
+        token.write_text(server.tokens["work"])
+        token.chmod(0o600)
+        thread = client.ClientThread(server.url, token_file=str(token))
+        thread.start()
+        for _ in names:
+            job = thread.get_job(PATIENCE)
+            assert job is not None
+            thread.submit_result(job.data.upper())
+        assert thread.get_job() is None
+        thread.terminate()
+        thread.join()
+    store.close()
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (4, "")
+    assert out == "3 of 4 files done; 1 failed\n"
+    found = [(cli.directory / f"{name}.result").read_text() for name in names]
+    assert found == ["A", "B", ""]
+
+
+@sqlite_only
 def test_a_worker_cannot_do_what_is_for_programs(cli: Cli) -> None:
     """One that takes from a pull queue by name fails: the payload is not taken for done."""
     cli.ok("set", "max-retries", "0")
