@@ -16,27 +16,16 @@ from collections import deque
 
 from queuectl.clocks import boot_clock
 from queuectl.errors import QueuectlError, Refused, StoreUnavailable
-from queuectl.failpoint import reach
+from queuectl.host.attempts import Attempts
 from queuectl.host.hostfile import HostFile
 from queuectl.host.jobqueue import JobQueue
 from queuectl.host.keeper import Keeper
 from queuectl.host.lease import Tenancy
 from queuectl.host.pump import Events, Pump
 from queuectl.host.registration import Registration
-from queuectl.host.threads import Running, Worker
-from queuectl.host.wishes import EarlyWishes, grant
-from queuectl.job import CANNOT_START, Outcome
-from queuectl.paths import host_path, hosts_directory, make_private, output_path
-from queuectl.process.attempt import (
-    Control,
-    HostTrouble,
-    account_env,
-    become_subreaper,
-    pid_start,
-    plan_for,
-    restore_signals,
-    run,
-)
+from queuectl.host.threads import Worker
+from queuectl.paths import host_path, hosts_directory, make_private
+from queuectl.process.attempt import become_subreaper, pid_start, restore_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +35,8 @@ if TYPE_CHECKING:
 
     from queuectl.host.lease import Guardian
     from queuectl.host.registration import Crew
-    from queuectl.job import Claim
+    from queuectl.host.threads import Running
+    from queuectl.job import Claim, Outcome
     from queuectl.resources import Resource
     from queuectl.store.base import HostInfo, Settled, Settlement, Store, Wish
 
@@ -76,13 +66,8 @@ class WorkerHost(Events):
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._workers: list[Worker] = []
-        self._running: dict[str, Running] = {}
-        #: records in the host file whose claim has not been settled
-        self._records: dict[str, int] = {}
-        self._early = EarlyWishes()
         self._closing = False
         self._closed: bool | None = None
-        self._env = account_env()
         self.errors: deque[str] = deque(maxlen=20)
         sys.setswitchinterval(SWITCH_INTERVAL)
         become_subreaper()
@@ -91,7 +76,8 @@ class WorkerHost(Events):
         self.queue = JobQueue()
         self._registration = Registration(self.id, store.now(), self._crew)
         self._file = _make_file(store, self.id)
-        self._tenancy = Tenancy(store, self) if store.lease else None
+        self._attempts = Attempts(store, self.queue, self._file, self._lock, self.failed)
+        self._tenancy = self._attempts.tenancy = Tenancy(store, self) if store.lease else None
         try:
             sent = boot_clock()
             self._registration.write(store)
@@ -189,7 +175,7 @@ class WorkerHost(Events):
 
     def _pick(self, count: int | None) -> tuple[list[Worker], list[Running]]:
         with self._lock:
-            busy = {running.worker: running for running in self._running.values()}
+            busy = self._attempts.by_worker()
             # a second `stop` may find workers that are leaving already: it is about them too
             order = sorted(self._workers, key=lambda worker: (not worker.leaving, worker in busy))
             if count is not None:
@@ -207,8 +193,7 @@ class WorkerHost(Events):
 
     def running(self) -> list[Running]:
         """Return what runs here now."""
-        with self._lock:
-            return list(self._running.values())
+        return self._attempts.running()
 
     def call(self, request: Callable[[Store], T]) -> T:
         """Run a write in the pump; return its result once it is committed. Raises what it raises."""
@@ -256,10 +241,14 @@ class WorkerHost(Events):
             self._pump.give_up()
             self._closed = False
         self._keeper.die()
-        # a lease that holds nothing ends by itself: no file is needed to recover it by
-        nothing = self._tenancy is not None and not (self._records or any(self.queue.waiting()))
-        self._file.close(keep=not self._closed and not nothing)
+        self._file.close(keep=not self._closed and not self._holds_nothing())
         return self._closed
+
+    def _holds_nothing(self) -> bool:
+        """Whether a lease, which ends by itself, holds nothing: no file to recover by is needed."""
+        if self._tenancy is None or any(self.queue.waiting()):
+            return False
+        return self._attempts.are_settled
 
     def _forget(self) -> bool:
         """Leave the registry, last of all; False if that cannot be, or claims are left after all."""
@@ -282,72 +271,11 @@ class WorkerHost(Events):
         resources = self.queue.resources()[1]
         return len(staying), () if every else tuple(sorted(queues)), resources
 
-    # ---- one job, on the worker's thread ------------------------------------------------------
+    # ---- for workers, on their threads --------------------------------------------------------
 
     def run(self, worker: Worker, claim: Claim) -> Outcome:
-        """Run a claimed job to its end, with a record in the host file.
-
-        Raises HostTrouble, and OSError when the record cannot be written: then it was not started,
-        because nobody could end its processes after a crash.
-        """
-        control = Control()
-        record = self._file.take()
-        with self._lock:
-            self._records[claim.token] = record
-            self._running[claim.token] = Running(claim, None, control, worker)
-            for wish in self._early.take(claim.token):
-                self._grant(control, wish)
-            if worker.leaving:
-                control.cancel(now=True)
-        try:
-            self._file.starting(record, claim)
-            reach("before-spawn")
-            outcome = self._attempt_if_held(worker, claim, control, record)
-            self._write_exit(record, claim, outcome)
-            if self._tenancy is not None:
-                # after the exit is written down, with the file where the output is until it settles
-                outcome = self._tenancy.shipper.finish(claim, outcome)
-        finally:
-            with self._lock:
-                del self._running[claim.token]
-        reach("before-report")
-        return outcome
-
-    def _attempt_if_held(
-        self, worker: Worker, claim: Claim, control: Control, record: int
-    ) -> Outcome:
-        if self._tenancy is None:
-            return self._attempt(worker, claim, control, record)
-        return self._tenancy.run(claim, lambda: self._attempt(worker, claim, control, record))
-
-    def _write_exit(self, record: int, claim: Claim, outcome: Outcome) -> None:
-        try:
-            self._file.exited(record, claim, outcome)
-        except Exception as error:  # noqa: BLE001 - it is reported all the same
-            self.failed(error)
-
-    def _attempt(self, worker: Worker, claim: Claim, control: Control, record: int) -> Outcome:
-        def on_start(pid: int, started_at: int) -> None:
-            reach("after-spawn")
-            self._file.running(record, claim, pid, started_at)
-            reach("after-start")
-            worker.trouble = None
-            self.queue.started(claim, started_at)
-            with self._lock:
-                self._running[claim.token] = Running(claim, started_at, control, worker)
-
-        path = output_path(self.store.local_directory, claim.job_id, claim.run)
-        try:
-            share = self.queue.share(claim) if claim.needs else {}
-            plan = plan_for(
-                claim, base_env=self._env, slot=worker.slot, output_path=path, share=share
-            )
-            return run(plan, control, on_start=on_start)
-        except HostTrouble:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a job brings
-            self.failed(error)
-            return Outcome(CANNOT_START, detail=str(error), started_at=self.store.now())
+        """Run a claimed job to its end. Raises as `Attempts.run` does."""
+        return self._attempts.run(worker, claim)
 
     def rest(self, worker: Worker, seconds: float) -> None:
         """Return after some time, or when the worker is to leave."""
@@ -363,13 +291,8 @@ class WorkerHost(Events):
     # ---- what the pump tells, on its thread ---------------------------------------------------
 
     def settled(self, settlement: Settlement, settled: Settled) -> None:
-        """Free the record of an attempt whose end is in the store."""
-        with self._lock:
-            record = self._records.pop(settlement.token, None)
-        if record is not None:
-            self._file.free(record)
-        if self._tenancy is not None and settled.state is not None:
-            self._tenancy.shipper.settled(settlement.token)
+        """Let go of an attempt whose end is in the store, and tell who waits for it."""
+        self._attempts.settled(settlement, settled)
         with self._lock:
             self._changed.notify_all()
         if self.on_settled is not None:
@@ -377,30 +300,11 @@ class WorkerHost(Events):
 
     def disowned(self, token: str) -> None:
         """End a job whose claim somebody else has by now."""
-        with self._lock:
-            running = self._running.get(token)
-        if running is not None:
-            running.control.cancel(now=True)
+        self._attempts.disowned(token)
 
     def wished(self, wishes: Sequence[Wish]) -> None:
         """Do to running jobs what was asked."""
-        for wish in wishes:
-            if wish.kind == "ship":
-                if self._tenancy is not None:
-                    self._tenancy.shipper.follow(wish.token)
-                continue
-            with self._lock:
-                running = self._running.get(wish.token)
-                if running is None:
-                    self._early.keep(wish)
-            if running is not None:
-                self._grant(running.control, wish)
-
-    def _grant(self, control: Control, wish: Wish) -> None:
-        try:
-            grant(control, wish)
-        except ValueError as error:
-            self.failed(error)
+        self._attempts.wished(wishes)
 
     def woken(self, host: HostInfo | None) -> None:
         """Heed a request to stop; end everything if this host was taken for dead."""

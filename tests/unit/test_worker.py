@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 
 from queuectl.errors import BadValue, Refused, StoreUnavailable
-from queuectl.host import jobqueue, keeper, pump, threads, wishes, worker
+from queuectl.host import attempts, jobqueue, keeper, pump, threads, wishes, worker
 from queuectl.host.hostfile import HostFile, OtherHost
 from queuectl.host.recovery import Recoverer
 from queuectl.host.registration import Registration
@@ -719,7 +719,7 @@ def test_a_plan_that_cannot_be_made_fails_and_says_why(
     def refuse(*_: object, **__: object) -> None:
         raise BadValue("timeout: 'x' is no duration")
 
-    monkeypatch.setattr(worker, "plan_for", refuse)
+    monkeypatch.setattr(attempts, "plan_for", refuse)
     shop.put("true")
     shop.host.start(1)
     assert shop.next_settled() == (1, FAILED)
