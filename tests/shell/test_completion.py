@@ -136,3 +136,52 @@ def test_a_real_bash_completes(cli: Cli) -> None:
         child.sendline(line)
         child.expect_exact(meant)
     child.close(force=True)
+
+
+def test_a_real_zsh_completes(cli: Cli) -> None:
+    """Commands, flags, values, jobs, files and programs."""
+    zsh = shutil.which("zsh")
+    if zsh is None:
+        pytest.skip("no zsh")
+    cli.ok("enqueue", "--name", "nightly", "true")
+    (cli.directory / "jobs of mine.jsonl").touch()
+    env = {**os.environ, **cli.env, "PS1": "$ ", "TERM": "dumb", "HOME": str(cli.directory)}
+    child = pexpect.spawn(
+        zsh, ["-f"], env=env, cwd=str(cli.directory), encoding="utf-8", timeout=20,
+        dimensions=(24, 300),
+    )  # fmt: skip
+    child.sendline("autoload -Uz compinit && compinit -u -D; unsetopt zle_bracketed_paste")
+    child.sendline('eval "$(queuectl completion zsh)"; zstyle ":completion:*" menu no; print read')
+    child.expect("\r\nread\r")
+    typed = {
+        "queuectl sched\tad\t": "<schedule><add>",
+        "queuectl list --stat\tfai\t": "<list><--state><failed>",
+        "queuectl cancel nigh\t": "<cancel><nightly>",
+        "queuectl import jobs\t": "<import><jobs of mine.jsonl>",
+        "queuectl enqueue queuec\t": "<enqueue><queuectl>",
+    }
+    for line, meant in typed.items():
+        child.sendline(line)
+        child.expect_exact(meant)
+    child.close(force=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("sched", "schedule"), ("list --stat", "--state"), ("list --state fai", "failed"),
+        ("cancel nigh", "nightly"), ("import jobs", "jobs of mine.jsonl"), ("enqueue queuec", "queuectl"),
+    ],
+)  # fmt: skip
+def test_a_real_fish_completes(cli: Cli, line: str, found: str) -> None:
+    """As its own `complete -C` says."""
+    if shutil.which("fish") is None:
+        pytest.skip("no fish")
+    cli.ok("enqueue", "--name", "nightly", "true")
+    (cli.directory / "jobs of mine.jsonl").touch()
+    asked = f"queuectl completion fish | source; complete -C 'queuectl {line}'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", asked], env={**os.environ, **cli.env, "HOME": str(cli.directory)},
+        cwd=cli.directory, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found in [offer.partition("\t")[0] for offer in done.stdout.splitlines()], done.stderr
