@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -288,15 +289,20 @@ def test_a_bad_address_or_one_that_is_taken(store: Store, server: Server) -> Non
         again.start()
 
 
-def test_tls(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that trusts the certificate is served; one that does not says so."""
-    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+def certify(certificate: str, key: str) -> None:
+    """Make a certificate for this machine that nobody has signed."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
          "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
          "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
+
+
+def test_tls(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that trusts the certificate is served; one that does not says so."""
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    certify(certificate, key)
     tokens = Tokens([("admin", "x" * 20)])
     intake = HttpIntake(Solo(store), "127.0.0.1:0", Tls(certificate, key), tokens)
     intake.start()
@@ -318,6 +324,37 @@ def test_tls(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert fresh.counts()["pending"] == 0
         fresh.close()
         remote.close()
+    finally:
+        assert intake.stop()
+
+
+def test_a_new_certificate_is_taken_without_a_pause(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the reload on who connects is shown it; who has connected is served on."""
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    certify(certificate, key)
+    old = str(tmp_path / "old.pem")
+    shutil.copy(certificate, old)
+    intake = HttpIntake(
+        Solo(store), "127.0.0.1:0", Tls(certificate, key), Tokens([("admin", "x" * 20)])
+    )
+    intake.start()
+    try:
+        url = intake.url.replace("://", f"://{'x' * 20}@")
+        monkeypatch.setenv("SSL_CERT_FILE", old)
+        connected = open_store(url)
+        assert connected.counts()["pending"] == 0
+        certify(certificate, key)
+        intake.reload()
+        assert connected.counts()["pending"] == 0
+        with pytest.raises(StoreUnavailable, match="certificate is not trusted"):
+            open_store(url).counts()
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+        fresh = open_store(url)
+        assert fresh.counts()["pending"] == 0
+        fresh.close()
+        connected.close()
     finally:
         assert intake.stop()
 
