@@ -318,7 +318,7 @@ def test_a_claim_that_has_not_started_is_cancelled_without_a_start(shop: Shop) -
 
     def cancel() -> None:
         shop.outside.cancel([1])
-        eventually(lambda: bool(shop.host._early))
+        eventually(lambda: bool(shop.host._attempts._early))
 
     shop.before_start(cancel)
     shop.host.start(1)
