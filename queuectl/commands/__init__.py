@@ -20,6 +20,7 @@ _FILTERS = (
     Param("exit", OPTION, "only jobs whose last attempt exited with this code", type="int", metavar="CODE"),
     _ARRAY,
 )  # fmt: skip
+_EACH = Param("each", FLAG, "a line for every job of an array")
 _SCHEDULE = Param("schedule", POSITIONAL, "its name", metavar="NAME", completer="schedules")
 _YES = Param("yes", FLAG, "do not ask", short="-y")
 #: flags of a job, when it is enqueued and when it is edited
@@ -136,7 +137,7 @@ TABLE: tuple[Command, ...] = (
     ),
     Command(
         ("status",), "counts, workers and what is going on; or one job whole", "queuectl.commands.looking:status",
-        (_ARRAY._replace(help="how far the array with this id is"), _WHICH._replace(help="the jobs to show whole")),
+        (_ARRAY._replace(help="how far the array with this id is"), _EACH, _WHICH._replace(help="the jobs to show whole")),
         topic=_LOOK, examples=("status", "status 3", "status --array 12"),
     ),
     Command(
@@ -152,12 +153,17 @@ TABLE: tuple[Command, ...] = (
     Command(
         ("list",), "list jobs", "queuectl.commands.looking:list_jobs",
         (
-            *_FILTERS, Param("limit", OPTION, "at most so many, the newest", type="count", metavar="N"),
-            Param("tree", FLAG, "jobs below those that they wait for"), _WHICH,
+            *_FILTERS, Param("limit", OPTION, "at most so many lines, the newest", type="count", metavar="N"),
+            _EACH, Param("tree", FLAG, "jobs below those that they wait for"), _WHICH,
         ),
         aliases=("ps",), topic=_LOOK,
-        description="Shows the newest 50 on a terminal, all otherwise.",
-        examples=("list --state pending", "list failed,dead", "list --since 2h --queue gpu", "list --tree"),
+        description=(
+            "Shows the newest 50 lines on a terminal, all otherwise. On a terminal jobs of an array that follow one another and do not"
+            " run are one line while they look the same: its ID is their range, as `cancel` and others take it. Behind the indices stands"
+            " how many may run at once: 12[5-99%10]. Elsewhere, with --json, with --tree and as ids every job is a line.\n"
+            "HOST is there when jobs run, or ran, on more than one host: the machine, or the host's id where several are on one."
+        ),
+        examples=("list --state pending", "list failed,dead", "list --since 2h --queue gpu", "list --array 12 --each", "list --tree"),
     ),
     Command(
         ("why",), "say why jobs are not running", "queuectl.commands.why:why", (*_FILTERS, _WHICH), topic=_LOOK,

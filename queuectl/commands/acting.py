@@ -143,9 +143,10 @@ def _changes(
     where = chosen.filter(_states(verb, chosen))
     if where is None:
         return
-    done = frozenset(written)
-    others = (job.id for job in ctx.store.jobs(where) if job.id not in done)
-    for batch in _batches(others):
+    done, last = frozenset(written), 0
+    while page := ctx.store.ids(where, last, BATCH):
+        last = page[-1]
+        batch = [job_id for job_id in page if job_id not in done]
         yield from ctx.write(lambda store, batch=batch: verb.change(store, batch))  # type: ignore[misc]
 
 

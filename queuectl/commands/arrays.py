@@ -172,7 +172,7 @@ def status_of(ctx: Context, args: Args) -> Result:
     """Run `status --array ID`: how far it is, and its jobs that are not well or run."""
     if args.which:
         raise UsageError("status: --array ID or jobs, not both")
-    from queuectl.commands import reasons, views
+    from queuectl.commands import reasons, rows, views
     from queuectl.commands.result import Table
 
     text, data = summary(ctx.store, args.array)
@@ -181,7 +181,7 @@ def status_of(ctx: Context, args: Args) -> Result:
     jobs = list(ctx.store.jobs(where, limit=_ROWS))
     if jobs:
         around = reasons.surroundings(ctx.store)
-        cells = [views.job_cells(job, around) for job in jobs]
+        cells = rows.Places(ctx.store).cells(rows.alone(jobs), around)
         blocks.append(Table(views.JOB_COLUMNS, cells, "Running, failed or dead"))
     return Result({**data, "jobs": [views.job_data(job) for job in jobs]}, blocks)
 

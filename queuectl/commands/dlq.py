@@ -88,10 +88,9 @@ def _if_dead(
     """Change those jobs that are dead; the others are refused and say what they are."""
     refused: dict[int, Changed] = {}
     with store.transaction():
-        for job_id in ids:
-            job = store.get(job_id)
-            if job is not None and job.state != DEAD:
-                why = f"is {job.state}, not dead"
-                refused[job_id] = Changed(job_id, done=False, why=why, state=job.state)
+        for job_id, state in store.states_of(ids).items():
+            if state != DEAD:
+                why = f"is {state}, not dead"
+                refused[job_id] = Changed(job_id, done=False, why=why, state=state)
         changed = change([job_id for job_id in ids if job_id not in refused])
     return [*changed, *refused.values()]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from queuectl.commands import picking, reasons, views
+from queuectl.commands import picking, reasons, rows, views
 from queuectl.commands.result import Result, Table, Text, plural, say
 from queuectl.grammar.selection import Selection
 from queuectl.job import FAILED, PENDING, PROCESSING
-from queuectl.store.base import Filter
+from queuectl.store.base import LOOKED_AT, Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from queuectl.commands.context import Context
     from queuectl.commands.result import Column
     from queuectl.grammar.table import Args
-    from queuectl.job import Job
-    from queuectl.store.base import QueueInfo
+    from queuectl.job import Job, State
+    from queuectl.store.base import Alike, QueueInfo
 
 EVERYTHING = Selection()
 #: rows of `list` on a terminal when no limit is given
 FIRST_PAGE = 50
+#: jobs that are looked at for the lines of a page that somebody asks for by --limit
+_ALL = 2**40
 #: lines of `status` that are no jobs
 _OTHER_LINES = 8
 #: paused queues that it names
@@ -37,46 +39,58 @@ def status(ctx: Context, args: Args) -> Result:
         from queuectl.commands.wholejob import show
 
         return show(ctx, args)
-    return overview(ctx)
+    return overview(ctx, args)
 
 
-def overview(ctx: Context) -> Result:
+def overview(ctx: Context, args: Args) -> Result:
     """Return counts, workers and what is going on, to the height of the terminal."""
     counts = ctx.store.counts()
-    workers = sum(host.workers for host in ctx.store.hosts())
+    hosts = ctx.store.hosts()
+    workers = sum(host.workers for host in hosts)
     around = reasons.surroundings(ctx.store)
     paused = _paused(around)
     others = _OTHER_LINES + min(len(paused), _PAUSED + 1)
-    rows = max(6, (ctx.screen.height if ctx.screen.terminal else 24) - others)
-    running = list(ctx.store.jobs(Filter(states=(PROCESSING,)), limit=rows))
-    waiting = _waiting(ctx, max(2, (rows - len(running)) // 2))
-    left = max(2, rows - len(running) - len(waiting))
+    height = max(6, (ctx.screen.height if ctx.screen.terminal else 24) - others)
+    running = list(ctx.store.jobs(Filter(states=(PROCESSING,)), limit=height))
+    waiting = _waiting(ctx, max(2, (height - len(running)) // 2), each=_each(ctx, args))
+    left = max(2, height - len(running) - len(waiting))
     finished = ctx.store.finished(left)
+    places = rows.Places(ctx.store, hosts)
+    ran = places.of((*running, *finished))
     data = {
         "counts": dict(counts),
         "workers": workers,
         "paused_queues": [
             {"queue": info.name, "why": info.paused_why, "waiting": waits} for info, waits in paused
         ],
-        "running": [views.job_data(job) for job in running],
-        "waiting": [views.job_data(job) for job in waiting],
-        "finished": [views.job_data(job) for job in finished],
+        "running": [rows.job_data(job, ran.get(job.id)) for job in running],
+        "waiting": [rows.job_data(one.first, one.first.host) for one in waiting],
+        "finished": [rows.job_data(job, ran.get(job.id)) for job in finished],
     }
     if not any(counts.values()):
         return say(f"No jobs yet: enqueue echo hello  ({plural(workers, 'worker')})", data)
     parts = [f"{number} {state}" for state, number in counts.items() if number]
     lines = [f"{', '.join(parts)}; {plural(workers, 'worker')}", *_about_paused(paused)]
     blocks: list[Text | Table] = [Text("\n".join(lines))]
-    for title, jobs, total in (
-        ("Running", running, counts[PROCESSING]),
+    told = ran if not ctx.screen.terminal or places.worth_telling(ran) else {}
+    for title, shown, total in (
+        ("Running", rows.alone(running), counts[PROCESSING]),
         ("Waiting", waiting, counts[PENDING] + counts[FAILED]),
-        ("Finished", finished, 0),
+        ("Finished", rows.alone(finished), 0),
     ):
-        if jobs:
-            cells = [views.job_cells(job, around) for job in jobs]
-            some = f" (first {len(jobs)} of {total})" if total > len(jobs) else ""
+        if shown:
+            cells = [
+                rows.row_cells(row, around, places.name(told.get(row.first.id))) for row in shown
+            ]
+            jobs = sum(row.jobs for row in shown)
+            some = f" (first {jobs} of {total})" if total > jobs else ""
             blocks.append(Table(views.JOB_COLUMNS, cells, title + some))
     return Result(data, blocks)
+
+
+def _each(ctx: Context, args: Args) -> bool:
+    """Whether every job has a line of its own: for programs, and where it is asked for."""
+    return not ctx.screen.terminal or bool(args.json) or getattr(args, "each", False)
 
 
 def _paused(around: reasons.Surroundings) -> list[tuple[QueueInfo, int]]:
@@ -98,16 +112,25 @@ def _about_paused(paused: Sequence[tuple[QueueInfo, int]]) -> Iterator[str]:
         yield f"{len(paused) - _PAUSED} more queues are paused: `queue list` shows them"
 
 
-def _waiting(ctx: Context, most: int) -> list[Job]:
-    """Return some jobs that wait, those that run first on top."""
-    failed = ctx.store.jobs(Filter(states=(FAILED,)), limit=most)
-    pending = ctx.store.jobs(Filter(states=(PENDING,)), limit=most)
-    return sorted((*failed, *pending), key=views.waiting_order)[:most]
+def _waiting(ctx: Context, most: int, *, each: bool) -> list[Alike]:
+    """Return some jobs that wait, those that run first on top, for so many lines."""
+
+    def first(state: State) -> list[Alike]:
+        where = Filter(states=(state,))
+        return (
+            rows.alone(ctx.store.jobs(where, limit=most)) if each
+            else ctx.store.alike(where, most)
+        )  # fmt: skip
+
+    found = (*first(FAILED), *first(PENDING))
+    return sorted(found, key=lambda row: views.waiting_order(row.first))[:most]
 
 
 def list_jobs(ctx: Context, args: Args) -> Result:
     """Run `list`."""
     chosen = picking.selection_of(ctx, args)
+    if not (_each(ctx, args) or args.tree or chosen.only_single):
+        return _lines(ctx, chosen, args.limit)
     limit = args.limit
     shown = _tree if args.tree else listing
     if limit is None and ctx.screen.terminal and not args.json and not chosen.only_single:
@@ -118,15 +141,37 @@ def list_jobs(ctx: Context, args: Args) -> Result:
     jobs = sorted(newest[:limit], key=lambda job: job.id)
     notes = []
     if len(newest) > limit and args.limit is None:
-        where = chosen.filter() if not chosen.single else None
-        # other filters would have to look at every job
-        counted = where is not None and where == Filter(where.states, where.queues)
-        total = ctx.store.count(where) if where is not None and counted else None
-        rest = f"{total - limit} older" if total is not None else "older"
-        notes.append(
-            f"{rest} jobs are not shown: list --limit N, or narrow it with --state and others"
-        )
+        notes.append(_older(ctx, chosen, limit))
     return shown(ctx, iter(jobs), chosen, notes=notes)
+
+
+def _older(ctx: Context, chosen: Selection, shown: int) -> str:
+    """Return that a page does not show all, and how many not where counters tell."""
+    where = chosen.filter() if not chosen.single else None
+    # other filters would have to look at every job
+    counted = where is not None and where == Filter(where.states, where.queues)
+    total = ctx.store.count(where) if where is not None and counted else None
+    # some may have ended or begun since they were read
+    rest = f"{max(1, total - shown)} older" if total is not None else "older"
+    return f"{rest} jobs are not shown: list --limit N, or narrow it with --state and others"
+
+
+def _lines(ctx: Context, chosen: Selection, limit: int | None) -> Result:
+    """Return the newest jobs for a person: those of an array that look the same on one line."""
+    where = picking.where_of(ctx, chosen)
+    page = FIRST_PAGE if limit is None else limit
+    most = LOOKED_AT if limit is None else _ALL
+    found = ctx.store.alike(where, page + 1, newest=True, most=most) if where else []
+    shown = sorted(found[:page], key=lambda row: row.first.id)
+    if not shown:
+        return Result([], (), (picking.where_they_are(ctx.store, chosen),))
+    jobs = sum(row.jobs for row in shown)
+    notes = []
+    if limit is None and (len(found) > page or jobs >= most):
+        notes.append(_older(ctx, chosen, jobs))
+    around = reasons.surroundings(ctx.store)
+    cells = rows.Places(ctx.store).cells(shown, around)
+    return Result(None, (Table(views.JOB_COLUMNS, cells),), notes)
 
 
 def _tree(
@@ -144,7 +189,7 @@ def listing(
     *,
     notes: Sequence[str] = (),
     columns: Sequence[Column] = views.JOB_COLUMNS,
-    cells: Callable[[Job, reasons.Surroundings], Sequence[str | None]] = views.job_cells,
+    cells: Callable[[Job, reasons.Surroundings], Sequence[str | None]] | None = None,
 ) -> Result:
     """Return jobs as a table; when there are none, a sentence about where there are some."""
     first = next(jobs, None)
@@ -152,10 +197,20 @@ def listing(
         return Result([], (), (*notes, picking.where_they_are(ctx.store, chosen)))
     around = reasons.surroundings(ctx.store)
 
+    places = rows.Places(ctx.store)
+
     def everything() -> Iterator[Job]:
         yield first
         yield from jobs
 
-    rows = (cells(job, around) for job in everything())
-    data = (views.job_data(job) for job in everything())
-    return Result(data, (Table(columns, rows),), notes)
+    def lines() -> Iterator[Sequence[str | None]]:
+        if cells is not None:
+            yield from (cells(job, around) for job in everything())
+        elif ctx.screen.terminal:
+            yield from places.cells(rows.alone(everything()), around)
+        else:
+            for job, host in places.along(everything()):
+                yield views.job_cells(job, around, places.name(host))
+
+    data = (rows.job_data(job, host) for job, host in places.along(everything()))
+    return Result(data, (Table(columns, lines()),), notes)

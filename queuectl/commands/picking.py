@@ -71,12 +71,20 @@ def jobs_of(
 ) -> Iterator[Job]:
     """Yield the jobs a selection shows, by id. Raises NotFound before the first one."""
     store = ctx.store
-    check_queues(store, chosen.queues)
-    ids = resolve_single(store, chosen, ctx.last_job)
     if chosen.only_single and not chosen.filtered:
-        return _written_out(store, ids)
-    where = chosen.with_ranges(ids).filter()
+        check_queues(store, chosen.queues)
+        return _written_out(store, resolve_single(store, chosen, ctx.last_job))
+    where = where_of(ctx, chosen)
     return store.jobs(where, limit=limit, newest=newest) if where else iter(())
+
+
+def where_of(ctx: Context, chosen: Selection) -> Filter | None:
+    """Return the filter of the jobs that a selection shows; None for no job at all.
+
+    Raises NotFound for what is written out and is not there.
+    """
+    check_queues(ctx.store, chosen.queues)
+    return chosen.with_ranges(resolve_single(ctx.store, chosen, ctx.last_job)).filter()
 
 
 def _written_out(store: Store, ids: Sequence[int]) -> Iterator[Job]:

@@ -57,6 +57,8 @@ def edit(ctx: Context, args: Args) -> Result:
         return _edit_as_text(ctx, args)
 
     def change(store: Store, ids: Sequence[int]) -> list[Changed]:
+        if not maker.env and "needs" not in changes:
+            return store.edit_all(ids, changes)
         with store.transaction():
             return [
                 _edit(store, job_id, changes, maker.env, keeps_needs=not drops_needs)
@@ -155,8 +157,7 @@ def move(ctx: Context, args: Args) -> Result:
     def change(store: Store, ids: Sequence[int]) -> list[Changed]:
         if to is None:
             return store.move(ids, first=args.first)
-        with store.transaction():
-            return [store.edit(job_id, {"queue": to}) for job_id in ids]
+        return store.edit_all(ids, {"queue": to})
 
     verb = acting.Verb("move", "moved", change, _WAITING, _WAITING)
     return acting.act(ctx, args, verb)

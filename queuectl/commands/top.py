@@ -26,15 +26,16 @@ def top(ctx: Context, args: Args) -> Result:
     """Run the command; without a terminal to draw on, or with --json, it is `status`."""
     drawn = ctx.screen.terminal and not args.json and not is_dumb(ctx.environ)
     if not (drawn and os.isatty(0) and os.isatty(_STDOUT)):
-        return overview(ctx)
-    return _Live(ctx).picture()
+        return overview(ctx, args)
+    return _Live(ctx, args).picture()
 
 
 class _Live:
     """One picture after the other, each asked for when the one before has been shown."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, args: Args) -> None:
         self._ctx = ctx
+        self._args = args
         self._version: object = None
 
     def picture(self) -> Result:
@@ -43,7 +44,7 @@ class _Live:
         size = os.get_terminal_size(_STDOUT)
         ctx.screen = ctx.screen._replace(width=size.columns, height=size.lines)
         self._version = ctx.store.version()
-        now = overview(ctx)
+        now = overview(ctx, self._args)
         blocks = (Stream(((_STDOUT, _CLEAR),)), *now.blocks, Text(_KEYS))
         return Result(None, blocks, now.notes, then=self._next)
 

@@ -35,13 +35,14 @@ JOB_COLUMNS = (
     Column("TRIES", optional=True, right=True),
     Column("TIME", optional=True, right=True),
     Column("WAITS FOR", optional=True, telling=True),
+    Column("HOST", optional=True),
     Column("REASON", optional=True, elastic=True),
     Column("COMMAND", elastic=True),
 )
 
 
-def job_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
-    """Return the cells of JOB_COLUMNS."""
+def job_cells(job: Job, around: Surroundings, host: str | None = None) -> Sequence[str | None]:
+    """Return the cells of JOB_COLUMNS; `host` is what people call the one that runs it or did."""
     return (
         str(job.id),
         job.shown_state,
@@ -54,6 +55,7 @@ def job_cells(job: Job, around: Surroundings) -> Sequence[str | None]:
         else None,
         took(job, around.now),
         waits_for(job, around),
+        host,
         reason(job, around, apart=WAITING),
         command_shown(job),
     )

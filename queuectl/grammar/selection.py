@@ -12,7 +12,7 @@ from queuectl.store.base import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from queuectl.job import State
     from queuectl.store.base import Store
@@ -173,19 +173,23 @@ def resolve_single(
     Raises NoSuchJob or NotFound for the first that does not exist.
     """
     ids: dict[int, None] = {}
+    numbers = [item for item in selection.single if isinstance(item, int)]
+    there = store.states_of(numbers) if numbers else {}
     for item in selection.single:
-        ids[_id_of(store, item, last)] = None
+        ids[_id_of(store, item, last, there)] = None
     return tuple(ids)
 
 
-def _id_of(store: Store, item: int | str, last: Callable[[], int | None]) -> int:
+def _id_of(
+    store: Store, item: int | str, last: Callable[[], int | None], there: Container[int]
+) -> int:
     if item == LAST:
         newest = last()
         if newest is None:
             raise NotFound("there is no last job: you have enqueued none")
         return newest
     if isinstance(item, int):
-        if store.get(item) is None:
+        if item not in there:
             raise NoSuchJob(job=item)
         return item
     found = store.id_of_name(item)

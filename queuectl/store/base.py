@@ -29,7 +29,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from queuectl.store.records import (
+    LOOKED_AT,
     PAGE,
+    Alike,
     Changed,
     Check,
     Dependency,
@@ -56,7 +58,9 @@ if TYPE_CHECKING:
     from queuectl.job import Attempt, Claim, Job, NewJob, Output, State
 
 __all__ = [
+    "LOOKED_AT",
     "PAGE",
+    "Alike",
     "Changed",
     "Check",
     "Dependency",
@@ -233,6 +237,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def edit_all(self, ids: Sequence[int], changes: Mapping[str, object]) -> list[Changed]:
+        """Change the same fields of each job as `edit` does, in the order given; all or none."""
+
+    @abstractmethod
     def move(self, ids: Sequence[int], *, first: bool) -> list[Changed]:
         """Put waiting jobs before (or behind) all that is ready in their queues.
 
@@ -270,6 +278,33 @@ class Store(ABC):
         self, where: Filter, *, limit: int | None = None, newest: bool = False
     ) -> Iterator[Job]:
         """Yield jobs by id (`newest`: descending). Reads a page at a time; holds no snapshot."""
+
+    @abstractmethod
+    def ids(self, where: Filter, after: int = 0, limit: int = PAGE) -> list[int]:
+        """Return the ids of the first jobs beyond the id `after`, ascending; an empty list: no more.
+
+        Some may be fewer than `limit` although there are more.
+        """
+
+    @abstractmethod
+    def states_of(self, ids: Sequence[int]) -> dict[int, State]:
+        """Return by job its state; those that do not exist are left out."""
+
+    @abstractmethod
+    def alike(
+        self, where: Filter, limit: int, *, newest: bool = False, most: int = LOOKED_AT
+    ) -> list[Alike]:
+        """Return jobs by id as `jobs` does, up to `limit` times one alone or some of an array as one.
+
+        One are those that no host has, whose ids follow one another, and that agree in state,
+        queue, priority, command line, tries, hold, need, reason and how many others they wait for,
+        and in being due or when they will be. Looks at about `most` jobs, however many there are,
+        and ends there, also in the middle of such.
+        """
+
+    @abstractmethod
+    def ran_on(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return by job the host of its newest attempt; those that never ran are left out."""
 
     @abstractmethod
     def finished(self, limit: int) -> list[Job]:

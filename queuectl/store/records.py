@@ -9,7 +9,7 @@ from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from queuectl.job import Attempt, Job, Outcome, Output, State
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SILENT = 120_000
 #: a page of `jobs()` when nothing else is asked
 PAGE = 1000
+#: jobs that `alike()` looks at when nothing else is asked: some milliseconds
+LOOKED_AT = 10_000
 
 
 class Filter(Record):
@@ -38,6 +40,32 @@ class Filter(Record):
     array: int | None = None
     schedule: str | None = None
     unique: str | None = None
+
+
+def beyond(where: Filter, last: int, *, newest: bool) -> Filter | None:
+    """Return the filter of what comes after job `last` in a listing; None: nothing can."""
+    spans: Sequence[tuple[int, int | None]] = where.ranges or ((0, None),)
+    if newest:
+        cut = [(low, last - 1 if high is None else min(high, last - 1)) for low, high in spans]
+    else:
+        cut = [(max(low, last + 1), high) for low, high in spans]  # type: ignore[misc]
+    left = tuple((low, high) for low, high in cut if high is None or low <= high)
+    return where._replace(ranges=left) if left else None
+
+
+class Alike(Record):
+    """A job alone (`first` is `last`), or jobs of an array that look the same, by their ends.
+
+    Between the two is no id that is not of such a job: as a range they are these and no other.
+    """
+
+    first: Job
+    last: Job
+
+    @property
+    def jobs(self) -> int:
+        """How many they are."""
+        return self.last.id - self.first.id + 1
 
 
 class Start(Record):

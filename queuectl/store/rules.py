@@ -101,6 +101,23 @@ def settle(
     return _follow(facts, verdict, attempts, reason, now)
 
 
+def cancelled(facts: Facts, now: int, why: str) -> Turn:
+    """Return the end of a job that nobody has and nobody wants any more, or that cannot run."""
+    return Turn(j.CANCELLED, DONE, facts.due_at, None, facts.attempts, now, why, 0)
+
+
+def retried(facts: Facts, now: int) -> Turn:
+    """Return where a failed job goes whose retry is not waited for."""
+    lane = lane_of(now, now, paused=facts.held)
+    return Turn(facts.state, lane, now, None, facts.attempts, None, facts.reason, 0)
+
+
+def restarted(facts: Facts, now: int, unmet: int, attempts: int) -> Turn:
+    """Return where a final job goes that is to run again, with so many dependencies not met."""
+    lane = lane_of(now, now, paused=bool(facts.paused or unmet))
+    return Turn(j.PENDING, lane, now, None, attempts, None, None, 0)
+
+
 def give_back(facts: Facts, now: int) -> Turn:
     """Decide where a job goes whose claim ends uncounted: where it was, attempts as before."""
     attempts = facts.attempts - 1 if facts.started else facts.attempts

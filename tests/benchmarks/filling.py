@@ -36,6 +36,20 @@ def fill(place: Place, *, pending: int, completed: int = 0) -> None:
         run(queuectl(place, "worker", "start", "1", "--until-empty"))
         _multiply(place.path, 1, completed - 1)
     run(queuectl(place, "enqueue", "--no-shell", "true"))
+    _fill_up(place, pending, completed)
+
+
+def fill_with_array(place: Place, jobs: int) -> None:
+    """Make a store with so many waiting jobs of one array, ten of which may run at once."""
+    run(queuectl(place, "enqueue", "--array", "0%10", "--no-shell", "true"))
+    _fill_up(place, jobs, 0)
+    with closing(sqlite3.connect(place.path, isolation_level=None)) as database:
+        database.execute("UPDATE job SET array_index = id - array_id")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _fill_up(place: Place, pending: int, completed: int) -> None:
+    """Copy the newest job until so many wait."""
     with closing(place.open()) as store:
         newest = store.newest_id()
         assert newest is not None

@@ -230,6 +230,31 @@ def test_a_paused_queue_keeps_nothing_of_the_room(store: Store) -> None:
     assert claimed(store, room=Room({"gpu": 2}, {"gpu": 3}, 9)) == [small]
 
 
+@pytest.mark.parametrize("way", ["cancelled", "held", "behind"])
+def test_nothing_is_kept_for_a_job_that_does_not_stand_there_any_more(
+    store: Store, way: str
+) -> None:
+    """Who needed it was cancelled, is held, or comes later now: others have it."""
+    big = put(store, needs={"gpu": 3}, priority=1)
+    small = put(store, needs={"gpu": 1})
+    if way == "cancelled":
+        store.cancel([big])
+    elif way == "held":
+        store.hold([big], held=True)
+    else:
+        store.edit(big, {"priority": -1})
+    assert claimed(store, room=Room({"gpu": 2}, {"gpu": 3}, 9)) == [small]
+
+
+def test_who_waited_for_a_worker_and_is_gone_lets_others_be_claimed_ahead(store: Store) -> None:
+    """In a queue with a limit, and with needs."""
+    store.create_queue("q", limit=1)
+    gone = [put(store, queue="q", priority=2), put(store, needs={"gpu": 1}, priority=1)]
+    plain = put(store)
+    store.cancel(gone)
+    assert claimed(store, 0, ahead=1, room=Room({"gpu": 1}, {"gpu": 1}, 1)) == [plain]
+
+
 def test_jobs_with_needs_are_never_claimed_ahead(store: Store) -> None:
     """They would hold what they need in a tray. Those that lack something let others pass."""
     first, second = put_many(store, 2, needs={"gpu": 1}, priority=1)

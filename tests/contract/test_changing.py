@@ -321,6 +321,20 @@ def test_a_held_job_that_is_moved_stays_held(store: Store) -> None:
     assert claim_all(store) == [ids[2], ids[1]]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_what_has_become_due_is_moved_past_also_before_a_claim_saw_it(
+    store: Store, clock: Clock, first: bool
+) -> None:
+    """It is ready like any other job; it is claims that write so."""
+    plain = put(store)
+    late = put(store, due_at=clock.now + 500, priority=1 if first else -1)
+    moved = put(store)
+    clock.advance(1000)
+    store.move([moved], first=first)
+    clock.advance(1)
+    assert claim_all(store) == ([moved, late, plain] if first else [plain, late, moved])
+
+
 def test_moving_is_refused_for_what_does_not_wait(store: Store) -> None:
     """The others are moved."""
     put_many(store, 3)

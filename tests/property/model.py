@@ -1,12 +1,16 @@
 """What a store does, without storing: the rules of the guarantees in a few lines.
 
-Written from the rules and not from the code, so that a mistake would have to be made twice.
+Written from the rules and not from the code, so that a mistake would have to be made twice. What a
+claim may take is in bounds.py, what schedules do in timetable.py.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.property.timetable import ModelSchedule
 
 WAITING = ("pending", "failed")
 FINAL = ("completed", "dead", "cancelled")
@@ -34,6 +38,25 @@ class ModelJob:
     unique: str | None = None
     #: id and limit of its array
     array: tuple[int, int] | None = None
+    #: what it takes of a host, one worker left out
+    needs: dict[str, int] = field(default_factory=dict)
+    schedule: str | None = None
+    #: its environment, as it was asked for
+    env: str = ""
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What claims are handed out in the order of."""
+        return (-self.priority, self.due, self.id)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it waits for nothing but its time."""
+        return self.state in WAITING and not self.token and not self.held and not self.unmet
 
     def end(self, state: str, now: int) -> None:
         self.state, self.token, self.cancel, self.finished = state, None, False, now
@@ -65,47 +88,42 @@ class ModelJob:
 
 
 @dataclass
+class ModelQueue:
+    paused: bool = False
+    limit: int | None = None
+    #: starts, and the ms in which there are no more of them
+    rate: tuple[int, int] | None = None
+    #: when its rate lets the next one be claimed
+    open_at: int = 0
+    #: gives only to who names it
+    pull: bool = False
+    #: so many deaths pause it
+    halt_on: int = 10**9
+    #: since it was resumed last
+    deaths: int = 0
+
+
+@dataclass
 class Model:
     now: int
     jobs: dict[int, ModelJob] = field(default_factory=dict)
-    limits: dict[str, int] = field(default_factory=dict)
-    paused: set[str] = field(default_factory=set)
-    #: so many deaths pause a queue
-    halts: dict[str, int] = field(default_factory=dict)
-    #: of each queue since it was resumed last
-    deaths: Counter[str] = field(default_factory=Counter)
+    queues: dict[str, ModelQueue] = field(default_factory=dict)
+    schedules: dict[str, ModelSchedule] = field(default_factory=dict)
 
-    def claimable(self, want: int, ahead: int, queues: tuple[str, ...]) -> list[ModelJob]:
-        """The jobs that a claim takes now, in order."""
-        running = [job.queue for job in self.jobs.values() if job.token]
-        arrays = [job.array for job in self.jobs.values() if job.token]
-        taken: list[ModelJob] = []
-        for job in sorted(self.jobs.values(), key=lambda job: (-job.priority, job.due, job.id)):
-            is_eligible = (
-                job.state in WAITING and not job.token and not job.held and not job.unmet
-                and job.due <= self.now
-                and job.queue not in self.paused and (not queues or job.queue in queues)
-            )  # fmt: skip
-            if not is_eligible:
-                continue
-            limit = self.limits.get(job.queue)
-            has_room = limit is None or running.count(job.queue) < limit
-            if job.array is not None:
-                has_room &= arrays.count(job.array) < job.array[1]
-            is_limited = limit is not None or job.array is not None
-            if is_limited and has_room and len(taken) >= want:
-                # ahead only up to half of a limit: else it is for the next free worker, and nothing
-                # overtakes it
-                half = limit is None or running.count(job.queue) < limit // 2
-                if job.array is not None:
-                    half &= arrays.count(job.array) < job.array[1] // 2
-                if not half:
-                    break
-            if has_room and len(taken) < want + ahead:
-                taken.append(job)
-                running.append(job.queue)
-                arrays.append(job.array)
-        return taken
+    def is_ready(self, job: ModelJob) -> bool:
+        """Whether nothing in the job itself keeps it from being claimed."""
+        return job.is_free and job.due <= self.now
+
+    def next_due(self) -> int | None:
+        """When something comes about by itself that a host would act on."""
+        times = [one.next_at for one in self.schedules.values() if not one.paused]
+        for job in self.jobs.values():
+            queue = self.queues[job.queue]
+            if self.is_ready(job):
+                times += [queue.open_at] if queue.rate and not queue.paused else []
+            elif job.is_free:
+                times.append(job.due)
+        return min((at for at in times if at > self.now), default=None)
 
     def holder(self, job_id: int, token: str) -> ModelJob | None:
         """The job, if the token is its current one."""
@@ -132,17 +150,21 @@ class Model:
     def mourn(self, job: ModelJob) -> None:
         """A job that has died counts, and enough of them pause their queue."""
         if job.state == "dead":
-            self.deaths[job.queue] += 1
-            if self.deaths[job.queue] >= self.halts.get(job.queue, 10**9):
-                self.paused.add(job.queue)
+            queue = self.queues[job.queue]
+            queue.deaths += 1
+            queue.paused |= queue.deaths >= queue.halt_on
 
-    def pause(self, queue: str, *, paused: bool) -> None:
+    def pause(self, name: str, *, paused: bool) -> None:
         """A queue that is resumed counts its deaths anew."""
-        if paused:
-            self.paused.add(queue)
-        else:
-            self.paused.discard(queue)
-            self.deaths[queue] = 0
+        queue = self.queues[name]
+        queue.paused = paused
+        queue.deaths *= paused
+
+    def set_rate(self, name: str, rate: tuple[int, int] | None) -> None:
+        """What the old rate keeps closed opens no later than the new one would."""
+        queue = self.queues[name]
+        queue.rate = rate
+        queue.open_at = min(queue.open_at, self.now - -rate[1] // rate[0]) if rate else 0
 
     def lose(self, job: ModelJob) -> None:
         if job.state == "processing":
@@ -180,6 +202,28 @@ class Model:
                     waiter.after[job.id] = (kind, False)
         job.due = self.now
         return True
+
+    def move(self, ids: list[int], *, first: bool) -> list[bool]:
+        """Each is put next to the best, or the last, of what is ready in its queue."""
+        done: set[int] = set()
+        #: ready at once, though perhaps a moment behind what has become due just now
+        in_line: set[int] = set()
+        for job_id in reversed(ids) if first else ids:
+            job = self.jobs.get(job_id)
+            if job is None or job.token or job.state not in WAITING:
+                continue
+            done.add(job_id)
+            line = [
+                other for other in self.jobs.values() if other.queue == job.queue
+                and (other.id in in_line or self.is_ready(other))
+            ]  # fmt: skip
+            line.sort(key=lambda other: other.key)
+            end = line[0 if first else -1] if line else job
+            if end is not job:
+                job.priority, job.due = end.priority, end.due + (-1 if first else 1)
+                if job.is_free:
+                    in_line.add(job_id)
+        return [job_id in done for job_id in ids]
 
     # ---- who waits for whom -------------------------------------------------------------------
 

@@ -682,6 +682,13 @@ def test_what_a_claim_looks_at_has_an_index_and_needs_no_sorting(
     assert not any("TEMP B-TREE" in line or line == "SCAN job" for line in lines)
 
 
+def test_what_runs_of_an_array_is_found_without_walking_it(store: SqliteStore) -> None:
+    """An array can be a million jobs, of which ten run."""
+    where = Filter(states=("processing",), array=1)
+    lines = plan(store, *page_of_jobs(where, None, 5, store.glob_test, newest=False))
+    assert any("job_running" in line for line in lines), lines
+
+
 @pytest.mark.parametrize(
     ("states", "index"),
     [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from queuectl import errors
 from queuectl.job import After, Array, NewJob, Outcome, Output
 from queuectl.store.base import Existing, Filter, HostInfo, Settlement, Store
+from queuectl.store.records import beyond
 from queuectl.store.remote import shapes, wire
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def test_an_error_that_this_side_does_not_know_keeps_its_exit_status() -> None:
 )  # fmt: skip
 def test_a_page_begins_behind_the_last(ranges: Any, last: int, newest: bool, left: Any) -> None:
     """In either direction; None when nothing can be left."""
-    found = wire.beyond(Filter(ranges=ranges), last, newest=newest)
+    found = beyond(Filter(ranges=ranges), last, newest=newest)
     assert (None if found is None else found.ranges) == left
 
 

@@ -9,7 +9,7 @@ from queuectl.errors import NoSuchJob, Refused, UsageError, did_you_mean
 from queuectl.intake.http.call import Answer, Write
 from queuectl.job import OTHER_WORDS, STATES
 from queuectl.store.base import Existing, Filter
-from queuectl.store.remote.wire import beyond
+from queuectl.store.records import beyond
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -42,8 +42,12 @@ _LONGEST_LEASE = 3600_000
 _LARGE = 128 * 1024
 #: methods whose numbers go into the store
 _WRITTEN_DOWN = frozenset(
-    "add edit fire put_schedule register restore create_queue change_queue".split()
+    "add edit edit_all fire put_schedule register restore create_queue change_queue".split()
 )
+
+_EDITS = ("edit", "edit_all")
+#: ids that one call answers with
+_MOST_IDS = 10_000
 
 
 async def call(request: Call) -> Answer | Response:
@@ -115,10 +119,10 @@ def _checked(name: str, args: list[Any], named: dict[str, Any]) -> dict[str, Any
             raise UsageError(f"{name}: no argument {key!r}")
         if not shapes.fits(value, types[key]):
             raise UsageError(f"{name}: {key} is not {types[key]}{_where(value)}")
-    written = given.get("changes", {}) if name == "edit" else list(given.values())
+    written = given.get("changes", {}) if name in _EDITS else list(given.values())
     if name in _WRITTEN_DOWN and shapes.has_large(written):
         raise UsageError(f"{name}: a number is larger than a store can keep")
-    if name == "edit":
+    if name in _EDITS:
         _check_edit(given.get("changes", {}))
     return given
 
@@ -157,6 +161,10 @@ def _read(store: Store, name: str, given: dict[str, Any]) -> object:
         limit = given.get("limit")
         given["limit"] = PAGE if limit is None else max(0, min(limit, PAGE))
         return list(store.jobs(given.pop("where", Filter()), **given))
+    if name == "ids":
+        given["limit"] = max(0, min(given.get("limit", PAGE), _MOST_IDS))
+    if name == "alike":
+        given["limit"] = max(0, min(given["limit"], PAGE))
     return getattr(store, name)(**given)
 
 

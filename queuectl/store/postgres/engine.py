@@ -15,6 +15,7 @@ from queuectl.store.postgres.schema import grants
 from queuectl.store.postgres.settle import PostgresSettle
 from queuectl.store.postgres.statements import styled, told
 from queuectl.store.postgres.url import parse
+from queuectl.store.sql.changes import HISTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from queuectl.job import State
     from queuectl.store.base import Check, Listener
 
 #: how often a write is done again that met others, and how long it waits before
@@ -58,47 +58,8 @@ class PostgresStore(PostgresSettle):
         self.writing_thread = None
         return PostgresListener(self)
 
-    def prune(self, states: Sequence[State], before: int | None, most: int = 1000) -> int:
-        """Delete up to `most` final jobs that finished before a time, each table in one statement."""
-        if not states:
-            return 0
-        with self.transaction():
-            bound = before if before is not None else 2**62
-            rows = self.run(SQL["prunable"], (bound, list(states), most)).fetchall()
-            if not rows:
-                return 0
-            ids = sorted(row[0] for row in rows)
-            self._unlink_after_commit(ids)
-            for table, column in (
-                ("output_chunk", "job_id"), ("output", "job_id"), ("attempt", "job_id"),
-                ("payload", "job_id"), ("dependency", "job_id"), ("job_done", "id"),
-            ):  # fmt: skip
-                self.later(f"DELETE FROM {table} WHERE {column} = ANY(?::bigint[])", (ids,))
-            for _, queue, state, _ in rows:
-                self.moved(queue, state, None)
-            arrays = sorted({row[3] for row in rows if row[3] is not None})
-            if arrays:
-                self.later(
-                    "DELETE FROM track WHERE array_id = ANY(?::bigint[]) AND array_id > 0"
-                    " AND NOT EXISTS (SELECT 1 FROM job WHERE job.array_id = track.array_id)",
-                    (arrays,),
-                )
-            return len(rows)
-
-    def _unlink_after_commit(self, ids: Sequence[int]) -> None:
-        from queuectl.store.sql.changes import _unlink
-
-        paths = self.rows(
-            "SELECT path FROM output WHERE job_id = ANY(?::bigint[]) AND path IS NOT NULL", (ids,)
-        )
-        for (path,) in paths:
-            name = self.from_column(path)
-            self.after_commit.append(lambda name=name: _unlink(name))  # type: ignore[misc]
-
-    def _delete(self, job_id: int, facts: Any) -> None:
-        """Delete a job with its history, and what was shipped of its output."""
-        self.run("DELETE FROM output_chunk WHERE job_id = ?", (job_id,))
-        super()._delete(job_id, facts)
+    #: what was shipped of a job's output goes with it
+    history = (("output_chunk", "job_id"), *HISTORY)
 
     # ---- leases -------------------------------------------------------------------------------
 
@@ -240,7 +201,7 @@ def _repeated(method: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name in (
     "add", "restore", "claim", "start", "settle", "release", "lose", "cancel", "retry", "hold",
-    "edit", "move", "remove", "prune", "wish", "take_wishes", "create_queue", "change_queue",
+    "edit_all", "move", "remove", "prune", "wish", "take_wishes", "create_queue", "change_queue",
     "pause_queue", "remove_queue", "put_schedule", "remove_schedule", "fire", "put_note",
     "prune_notes", "set", "register", "forget", "ask_stop",
 ):  # fmt: skip

@@ -429,12 +429,20 @@ SELECT state_, lane_, due_at_, next_run_at_, attempts_, finished_at_, reason_, e
 FROM gone
 
 -- name: put_for_good
-WITH gone AS (DELETE FROM job_open WHERE id = ? RETURNING *)
+WITH gone AS (
+  DELETE FROM job_open USING unnest(?::text[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[],
+    ?::text[], ?::bigint[], ?::bigint[], ?::smallint[], ?::bigint[])
+    AS given (state, lane, due_at, next_run_at, finished_at, reason, attempts, deliveries,
+      cancel_requested, id)
+  WHERE job_open.id = given.id
+  RETURNING job_open.*, given.state AS state_, given.lane AS lane_, given.due_at AS due_at_,
+    given.next_run_at AS next_run_at_, given.finished_at AS finished_at_, given.reason AS reason_,
+    given.attempts AS attempts_, given.deliveries AS deliveries_)
 INSERT INTO job_done (state, lane, due_at, next_run_at, finished_at, reason, attempts, deliveries,
   exit_code, runs, started_at,
   id, track, priority, environment, policy, max_retries, created_at, unmet, array_id, array_index, shell,
   paused, has_stdin, awaited, queue, name, command, args, cwd, submitter, message, unique_key, schedule)
-SELECT ?::text, ?::smallint, ?::bigint, ?::bigint, ?::bigint, ?::text, ?::bigint, ?::bigint,
+SELECT state_, lane_, due_at_, next_run_at_, finished_at_, reason_, attempts_, deliveries_,
   exit_code, runs, started_at,
   id, track, priority, environment, policy, max_retries, created_at, unmet, array_id, array_index, shell,
   paused, has_stdin, awaited, queue, name, command, args, cwd, submitter, message, unique_key, schedule
@@ -463,11 +471,15 @@ SELECT ARRAY(SELECT name FROM queue WHERE job_limit IS NOT NULL),
   (SELECT value FROM setting WHERE queue = '' AND name = 'on-idle')
 
 -- name: end_of_line
-SELECT job_open.priority, job_open.due_at, job_open.id FROM track, LATERAL (
-  SELECT priority, due_at, id FROM job_open WHERE lane = 0 AND job_open.track = track.id
-  ORDER BY (-priority) {order}, due_at {order}, id {order} LIMIT 1) AS job_open
-WHERE track.queue = ?
-ORDER BY -job_open.priority {order}, job_open.due_at {order}, job_open.id {order} LIMIT 1
+-- also of what has become due and no claim has made ready
+SELECT priority, due_at, id FROM (
+  SELECT ends.* FROM track, LATERAL (
+    SELECT priority, due_at, id FROM job_open WHERE lane = 0 AND job_open.track = track.id
+    ORDER BY (-priority) {order}, due_at {order}, id {order} LIMIT 1) AS ends
+  WHERE track.queue = ?
+  UNION ALL
+  SELECT priority, due_at, id FROM job_open WHERE lane = 1 AND due_at <= ? AND queue = ?) AS line
+ORDER BY (-priority) {order}, due_at {order}, id {order} LIMIT 1
 
 -- name: ahead_of
 SELECT count(*) FROM (
@@ -496,11 +508,7 @@ SELECT min(at) FROM (
 SELECT {columns} FROM job_done ORDER BY finished_at DESC LIMIT ?
 
 -- name: old_done
-SELECT id FROM job_done WHERE finished_at < ? AND state IN ({states})
-ORDER BY finished_at LIMIT ? FOR UPDATE SKIP LOCKED
-
--- name: prunable
-SELECT id, queue, state, array_id FROM job_done WHERE finished_at < ? AND state = ANY(?::text[])
+SELECT id, queue, state, track FROM job_done WHERE finished_at < ? AND state IN ({states})
 ORDER BY finished_at LIMIT ? FOR UPDATE SKIP LOCKED
 
 -- name: renew

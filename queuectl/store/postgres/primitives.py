@@ -7,6 +7,7 @@ import os
 from queuectl.store.postgres.base import PostgresBase
 from queuectl.store.postgres.connections import SQL
 from queuectl.store.postgres.schema import LOCKS
+from queuectl.store.postgres.statements import columns_of
 from queuectl.store.rules import Facts
 
 TYPE_CHECKING = False
@@ -46,6 +47,17 @@ class PostgresPrimitives(PostgresBase):
         if last > self._highest_id:
             self.run(SQL["used_ids"], (last, last))
 
+    def among(self, column: str, ids: Sequence[int]) -> tuple[str, list[int]]:
+        """Return a test with an array: one statement for however many."""
+        return f"{column} = ANY(?::bigint[])", [one for one in ids if -(2**63) <= one < 2**63]
+
+    def write_jobs(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, final: bool = False
+    ) -> None:
+        """Write these columns of jobs in one statement, of the table that they are in."""
+        if rows:
+            self.later(_update(tuple(columns), final=final), columns_of(rows))
+
     def lock(self, ids: Sequence[int]) -> None:
         """Lock jobs in order of id, as everybody does."""
         if len(ids) > 1:
@@ -69,9 +81,12 @@ class PostgresPrimitives(PostgresBase):
 
     def facts_of(self, ids: Sequence[int]) -> dict[int, Facts]:
         """Return what is known of jobs, locked in order of id, in one round trip."""
-        rows = self.run(SQL["facts_of"], (sorted(set(ids)),)).fetchall()
-        found = {row[-1]: Facts(*row[:-1]) for row in rows}
-        for job_id in ids:
+        wanted = sorted({job_id for job_id in ids if 0 < job_id < 2**63})
+        if not wanted:
+            return {}
+        rows = self.run(SQL["facts_of"], (wanted,)).fetchall()
+        found: dict[int, Facts] = {row[-1]: tuple.__new__(Facts, row[:-1]) for row in rows}
+        for job_id in wanted:
             if job_id not in found and (facts := self.facts(job_id)) is not None:
                 found[job_id] = facts
         return found
@@ -81,10 +96,26 @@ class PostgresPrimitives(PostgresBase):
         self.work_made = True
 
     def end_of_line(self, queue: str, *, first: bool) -> tuple[int, int, int] | None:
-        """Return priority, due time and id of a queue's first, or last, ready job."""
+        """Return priority, due time and id of a queue's first, or last, ready or due job."""
         statement = SQL["end_of_line"].format(order="ASC" if first else "DESC")
-        row: tuple[int, int, int] | None = self.run(statement, (queue,)).fetchone()
+        values = queue, self.now(), queue
+        row: tuple[int, int, int] | None = self.run(statement, values).fetchone()
         return row
+
+
+_TYPES = {
+    "state": "text", "reason": "text", "lane": "smallint", "paused": "smallint",
+    "cancel_requested": "smallint",
+}  # fmt: skip
+
+
+def _update(columns: Sequence[str], *, final: bool) -> str:
+    sets = ", ".join(f"{name} = given.{name}" for name in columns)
+    marks = "".join(f"?::{_TYPES.get(name, 'bigint')}[], " for name in columns)
+    return (
+        f"UPDATE job SET {sets} FROM unnest({marks}?::bigint[]) AS given ({', '.join(columns)}, id)"
+        f" WHERE job.id = given.id AND job.lane {'= 4' if final else '< 4'}"
+    )
 
 
 def glob_expression(pattern: str) -> str:

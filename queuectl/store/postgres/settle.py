@@ -9,17 +9,18 @@ from queuectl.store import hooks, rules
 from queuectl.store.base import Filter, Settled, Settlement
 from queuectl.store.postgres.claims import PostgresClaims
 from queuectl.store.postgres.connections import SQL
+from queuectl.store.postgres.statements import columns_of
 from queuectl.store.rules import Facts
 from queuectl.store.sql.sqlstore import random_share, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
 
     from queuectl.job import Outcome
     from queuectl.store.base import Start
     from queuectl.store.rules import Turn
+    from queuectl.store.sql.dependents import Put
 
 
 #: where the lane stands in what is written of an end
@@ -184,25 +185,23 @@ class PostgresSettle(PostgresClaims):
         for block, is_over in (("end_claims", False), ("end_for_good", True)):
             rows = [row for row in ends if (row[_LANE] == rules.DONE) is is_over]
             if rows:
-                self.later(SQL[block], _columns(rows))
+                self.later(SQL[block], columns_of(rows))
         if end.attempts:
             rows = [end.attempts[key] for key in sorted(end.attempts)]
-            self.later(SQL["end_attempts"], _columns(rows))
+            self.later(SQL["end_attempts"], columns_of(rows))
         if end.outputs:
-            self.later(SQL["keep_outputs"], _columns(end.outputs))
+            self.later(SQL["keep_outputs"], columns_of(end.outputs))
 
-    def put(self, job_id: int, facts: Facts, turn: Turn, *, afresh: bool = False) -> None:
-        """Put an unclaimed job where a turn says, see Dependents.put."""
-        if turn.lane != rules.DONE or facts.lane == rules.DONE:
-            super().put(job_id, facts, turn, afresh=afresh)
-            return
-        deliveries = facts.deliveries if turn.attempts and not afresh else 0
-        values = (
-            job_id, turn.state, turn.lane, turn.due_at, turn.next_run_at, turn.finished_at,
-            turn.reason, turn.attempts, deliveries,
-        )  # fmt: skip
-        self.run(SQL["put_for_good"], values)
-        self.moved(facts.queue, facts.state, turn.state)
+    def put_all(self, puts: Sequence[Put]) -> None:
+        """Put unclaimed jobs where their turns say, see Dependents.put_all."""
+        over = [one for one in puts if one.turn.lane == rules.DONE != one.facts.lane]
+        if over:
+            self.later(SQL["put_for_good"], columns_of([one.row for one in over]))
+            self.note_put(over)
+            puts = [
+                one for one in puts if one.turn.lane != rules.DONE or one.facts.lane == rules.DONE
+            ]
+        super().put_all(puts)
 
     # ---- giving back --------------------------------------------------------------------------
 
@@ -271,8 +270,3 @@ def _end_attempt(
         end.outputs.append(
             (job_id, run, output.data, output.marks, path, *output[3:5], int(output.complete))
         )
-
-
-def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Return rows as columns, the form in which they go to the server in one statement."""
-    return [list(column) for column in zip(*rows, strict=True)]

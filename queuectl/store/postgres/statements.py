@@ -41,3 +41,8 @@ def _array(items: list[Any]) -> object:
                 return items
             break
     return f"{{{','.join(['NULL' if item is None else str(item) for item in items])}}}"
+
+
+def columns_of(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Return rows as columns, the form in which they go to the server in one statement."""
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -17,7 +17,8 @@ from urllib.parse import quote
 from queuectl.errors import QueuectlError, Refused, StoreUnavailable, UsageError
 from queuectl.job import Output
 from queuectl.paths import make_private, output_path
-from queuectl.store.base import PAGE, Check, Filter, Store
+from queuectl.store.base import LOOKED_AT, PAGE, Check, Filter, Store
+from queuectl.store.records import beyond
 from queuectl.store.remote import wire
 from queuectl.store.remote.http import Requests, Unclear, parse_address
 from queuectl.store.remote.memory import LostClaim, Memory
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.job import Claim, Job
-    from queuectl.store.base import HostInfo, Listener, Room, Settled, Settlement
+    from queuectl.store.base import Alike, HostInfo, Listener, Room, Settled, Settlement
 
 #: bytes of one request
 MOST = 64 * 1024 * 1024
@@ -55,14 +56,16 @@ class RemoteStore(Store):
         local_settings: Mapping[str, str],
         *,
         token: str | None = None,
+        token_file: str = "",
         directory: str | None = None,
         clock_age: float = _CLOCK,
     ) -> None:
         """Connect to nothing yet. Raises UsageError for what is no address.
 
-        `directory` is where this machine's hosts keep their files.
+        `token_file` is where the token is from, for who is told that it is not known. `directory`
+        is where this machine's hosts keep their files.
         """
-        address = parse_address(url, token)
+        address = parse_address(url, token, token_file)
         self.name = address.shown
         self.url = url
         self.local_directory = directory or _directory(self.name)
@@ -158,7 +161,23 @@ class RemoteStore(Store):
             if len(found) < page:
                 return
             left = None if left is None else left - len(found)
-            rest = wire.beyond(rest, found[-1].id, newest=newest)
+            rest = beyond(rest, found[-1].id, newest=newest)
+
+    def alike(
+        self, where: Filter, limit: int, *, newest: bool = False, most: int = LOOKED_AT
+    ) -> list[Alike]:
+        """Return jobs by id, those of an array that look the same as one, a page a request."""
+        found: list[Alike] = []
+        rest: Filter | None = where
+        while rest is not None and limit > len(found) and most > 0:
+            size = min(limit - len(found), PAGE)
+            page: list[Alike] = self._call("alike", rest, size, newest=newest, most=most)
+            found += page
+            if len(page) < size:
+                break
+            most -= sum(one.jobs for one in page)
+            rest = beyond(rest, (page[-1].first if newest else page[-1].last).id, newest=newest)
+        return found
 
     def claim(
         self,

@@ -22,7 +22,7 @@ from queuectl.store import base
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
 #: both sides must speak the same; raised when an old client would misunderstand
@@ -57,7 +57,7 @@ class Method(Record):
 
 METHODS: dict[str, Method] = {
     **dict.fromkeys(
-        "now version get jobs finished count id_of_name attempts counts ahead_of next_due newest_id"
+        "now version get jobs ids states_of alike ran_on finished count id_of_name attempts counts ahead_of next_due newest_id"
         " queues dependencies dependents schedules settings hosts expired".split(),
         Method(SUBMIT, READ),
     ),
@@ -65,7 +65,7 @@ METHODS: dict[str, Method] = {
     "checks": Method(ADMIN, READ),
     **dict.fromkeys("renew prune_notes put_note register".split(), Method(WORK, AGAIN)),
     **dict.fromkeys(
-        "add claim start settle release lose cancel retry hold edit move wish take_wishes prune"
+        "add claim start settle release lose cancel retry hold edit edit_all move wish take_wishes prune"
         " fire forget ask_stop ship".split(),
         Method(WORK, ONCE),
     ),
@@ -227,17 +227,3 @@ _by_status: dict[object, type[errors.QueuectlError]] = {
     errors.EXIT_UNAVAILABLE: errors.StoreUnavailable,
     errors.EXIT_FAILED: errors.Refused,
 }
-
-
-# ---- pages --------------------------------------------------------------------------------------
-
-
-def beyond(where: base.Filter, last: int, *, newest: bool) -> base.Filter | None:
-    """Return the filter of what comes after job `last` in a listing; None: nothing can."""
-    spans: Sequence[tuple[int, int | None]] = where.ranges or ((0, None),)
-    if newest:
-        cut = [(low, last - 1 if high is None else min(high, last - 1)) for low, high in spans]
-    else:
-        cut = [(max(low, last + 1), high) for low, high in spans]  # type: ignore[misc]
-    left = tuple((low, high) for low, high in cut if high is None or low <= high)
-    return where._replace(ranges=left) if left else None

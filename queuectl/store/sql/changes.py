@@ -7,14 +7,21 @@ import os
 from queuectl import job as j
 from queuectl.store import rules
 from queuectl.store.base import Changed, Wish
-from queuectl.store.sql.dependents import Dependents
+from queuectl.store.sql.dependents import Dependents, Put
+from queuectl.store.sql.together import Together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from queuectl.job import State
     from queuectl.store.rules import Facts
+
+
+#: tables that have rows of a job beside its own, and the column with its id
+HISTORY = (
+    ("output", "job_id"), ("attempt", "job_id"), ("payload", "job_id"), ("dependency", "job_id"),
+)  # fmt: skip
 
 
 class Changes(Dependents):
@@ -23,12 +30,12 @@ class Changes(Dependents):
     def cancel(self, ids: Sequence[int], *, now: bool = False) -> list[Changed]:
         """Cancel each job."""
         kind = "cancel-now" if now else "cancel"
-        with self.transaction():
-            self.lock(ids)
-            return [self._cancel(job_id, kind) for job_id in ids]
+        with self.transaction(), Together(self, ids, self.put_all) as jobs:
+            at = self.now()
+            return [self._cancel(jobs, job_id, kind, at) for job_id in ids]
 
-    def _cancel(self, job_id: int, kind: str) -> Changed:
-        facts = self.facts(job_id)
+    def _cancel(self, jobs: Together, job_id: int, kind: str, now: int) -> Changed:
+        facts = jobs.facts(job_id)
         if facts is None:
             return missing(job_id)
         if facts.state in j.FINAL:
@@ -37,23 +44,29 @@ class Changes(Dependents):
         if facts.lane == rules.RUNNING:
             self.run("UPDATE job SET cancel_requested = 1 WHERE id = ?", (job_id,))
             self._wish(job_id, facts, kind, b"")
-            return Changed(job_id, done=True, state=facts.state)
-        turn = rules.Turn(
-            j.CANCELLED, rules.DONE, facts.due_at, None, facts.attempts, self.now(), "cancelled"
-        )
-        self.put(job_id, facts, turn)
+            return _done(job_id, facts.state)
+        jobs.later(Put(job_id, facts, rules.cancelled(facts, now, "cancelled"), False))
         if facts.awaited:
-            self.follow(job_id, j.CANCELLED)
-        return Changed(job_id, done=True, state=j.CANCELLED)
+            jobs.follow(job_id, j.CANCELLED)
+        return _done(job_id, j.CANCELLED)
 
     def retry(self, ids: Sequence[int], *, keep_attempts: bool = False) -> list[Changed]:
         """Make failed jobs due now; start dead, cancelled and completed ones afresh."""
-        with self.transaction():
-            self.lock(ids)
-            return [self._retry(job_id, keep_attempts=keep_attempts) for job_id in ids]
+        with self.transaction(), Together(self, ids, self.put_all) as jobs:
+            test, value = self.among("id", ids)
+            read = (
+                f"SELECT id FROM job WHERE {test} AND (name IS NOT NULL OR unique_key IS NOT NULL)"
+            )
+            now = self.now()
+            named = frozenset(row[0] for row in self.rows(read, (value,)))
+            return [
+                self._retry(jobs, job_id, now, named, keep_attempts=keep_attempts) for job_id in ids
+            ]
 
-    def _retry(self, job_id: int, *, keep_attempts: bool) -> Changed:
-        facts = self.facts(job_id)
+    def _retry(
+        self, jobs: Together, job_id: int, now: int, named: Container[int], *, keep_attempts: bool
+    ) -> Changed:
+        facts = jobs.facts(job_id)
         if facts is None:
             return missing(job_id)
         state = facts.state
@@ -61,26 +74,24 @@ class Changes(Dependents):
             return Changed(job_id, done=False, why="is being run", state=state)
         if state == j.PENDING:
             return Changed(job_id, done=False, why="has not been run yet", state=state)
-        now = self.now()
         if state == j.FAILED:
-            lane = rules.lane_of(now, now, paused=facts.held)
-            turn = rules.Turn(state, lane, now, None, facts.attempts, None, facts.reason)
-            self.put(job_id, facts, turn)
-            return Changed(job_id, done=True, state=state)
-        why = self._taken(job_id)
-        unmet = 0
-        if not why:
-            unmet, why = self.reopen(job_id, facts)
+            jobs.later(Put(job_id, facts, rules.retried(facts, now), False))
+            return _done(job_id, state)
+        unmet, why = 0, ""
+        if job_id in named or facts.unmet or facts.awaited:
+            # it depends on what was decided of those before it
+            jobs.write()
+            why = self._taken(job_id)
+            if not why:
+                unmet, why = self.reopen(job_id, facts)
         if why:
             return Changed(job_id, done=False, why=why, state=state)
         if unmet != facts.unmet:
             self.run("UPDATE job SET unmet = ? WHERE id = ?", (unmet, job_id))
-        lane = rules.lane_of(now, now, paused=bool(facts.paused or unmet))
-        attempts = facts.attempts if keep_attempts else 0
-        # a fresh start all the same: what was lost before does not bury it
-        turn = rules.Turn(j.PENDING, lane, now, None, attempts, None, None)
-        self.put(job_id, facts, turn, afresh=True)
-        return Changed(job_id, done=True, state=j.PENDING)
+        # a fresh start also with attempts kept: what was lost before does not bury it
+        turn = rules.restarted(facts, now, unmet, facts.attempts if keep_attempts else 0)
+        jobs.later(Put(job_id, facts, turn, True))
+        return _done(job_id, j.PENDING)
 
     def _taken(self, job_id: int) -> str:
         """Return who has a final job's name or unique key by now, as the reason why it must wait."""
@@ -96,42 +107,45 @@ class Changes(Dependents):
 
     def remove(self, ids: Sequence[int]) -> list[Changed]:
         """Delete jobs with their history and output."""
-        with self.transaction():
-            self.lock(ids)
-            return [self._remove(job_id) for job_id in ids]
+        with self.transaction(), Together(self, ids, self._delete_all) as jobs:
+            return [self._remove(jobs, job_id) for job_id in ids]
 
-    def _remove(self, job_id: int) -> Changed:
-        facts = self.facts(job_id)
+    def _remove(self, jobs: Together, job_id: int) -> Changed:
+        facts = jobs.facts(job_id)
         if facts is None:
             return missing(job_id)
         if facts.lane == rules.RUNNING:
             why = "is running; cancel it first"
             return Changed(job_id, done=False, why=why, state=facts.state)
-        self._delete(job_id, facts)
+        jobs.later((job_id, facts.queue, facts.state, facts.track))
         if facts.awaited and facts.state not in j.FINAL:
-            self.follow(job_id, None)
-        return Changed(job_id, done=True, state=facts.state)
+            jobs.follow(job_id, None)
+        return _done(job_id, facts.state)
 
-    def _delete(self, job_id: int, facts: Facts) -> None:
-        paths = self.rows(
-            "SELECT path FROM output WHERE job_id = ? AND path IS NOT NULL", (job_id,)
-        )
-        for (path,) in paths:
+    #: see HISTORY; what an engine keeps besides comes first
+    history: tuple[tuple[str, str], ...] = HISTORY
+
+    def _delete_all(self, rows: Sequence[tuple[int, str, State, int]]) -> None:
+        """Delete jobs, each (id, queue, state, track), with all that is kept of them."""
+        ids = [row[0] for row in rows]
+        test, value = self.among("job_id", ids)
+        read = f"SELECT path FROM output WHERE {test} AND path IS NOT NULL"
+        for (path,) in self.rows(read, (value,)):
             name = self.from_column(path)
             self.after_commit.append(lambda name=name: _unlink(name))  # type: ignore[misc]
-        for table, column in (
-            ("output", "job_id"), ("attempt", "job_id"), ("payload", "job_id"),
-            ("dependency", "job_id"), ("job", "id"),
-        ):  # fmt: skip
-            self.run(f"DELETE FROM {table} WHERE {column} = ?", (job_id,))
-        self.moved(facts.queue, facts.state, None)
-        array = self.track(facts.track).array_id
-        if array:
+        for table, column in (*self.history, ("job", "id")):
+            test, value = self.among(column, ids)
+            self.run(f"DELETE FROM {table} WHERE {test}", (value,))
+        for _, queue, state, _ in rows:
+            self.moved(queue, state, None)
+        arrays = {self.track(track).array_id for track in {row[3] for row in rows}} - {0}
+        if arrays:
             # ids are not used again, and so is no array: who has its tracks in memory reads old ones
+            test, value = self.among("array_id", sorted(arrays))
             self.run(
-                "DELETE FROM track WHERE array_id = ?"
+                f"DELETE FROM track WHERE {test} AND array_id > 0"
                 " AND NOT EXISTS (SELECT 1 FROM job WHERE job.array_id = track.array_id)",
-                (array,),
+                (value,),
             )
 
     def prune(self, states: Sequence[State], before: int | None, most: int = 1000) -> int:
@@ -141,13 +155,10 @@ class Changes(Dependents):
         with self.transaction():
             statement = self.block("old_done").format(states=", ".join("?" * len(states)))
             bound = before if before is not None else 2**62
-            pruned = 0
-            for (job_id,) in self.rows(statement, (bound, *states, most)):
-                facts = self.facts(job_id)
-                if facts is not None and facts.lane == rules.DONE:
-                    self._delete(job_id, facts)
-                    pruned += 1
-            return pruned
+            rows = self.rows(statement, (bound, *states, most))
+            if rows:
+                self._delete_all(rows)
+            return len(rows)
 
     def wish(self, ids: Sequence[int], kind: str, payload: bytes = b"") -> list[Changed]:
         """Ask the hosts of running jobs for something."""
@@ -185,12 +196,15 @@ class Changes(Dependents):
 
     def hold(self, ids: Sequence[int], *, held: bool) -> list[Changed]:
         """Hold waiting jobs and stop running ones (SIGSTOP), or let them go on."""
-        with self.transaction():
-            self.lock(ids)
-            return [self._hold(job_id, held=held) for job_id in ids]
+        with self.transaction(), Together(self, ids, self._write_held) as jobs:
+            now = self.now()
+            return [self._hold(jobs, job_id, now, held=held) for job_id in ids]
 
-    def _hold(self, job_id: int, *, held: bool) -> Changed:
-        facts = self.facts(job_id)
+    def _write_held(self, rows: Sequence[Sequence[object]]) -> None:
+        self.write_jobs(("paused", "lane", "next_run_at"), rows)
+
+    def _hold(self, jobs: Together, job_id: int, now: int, *, held: bool) -> Changed:
+        facts = jobs.facts(job_id)
         if facts is None:
             return missing(job_id)
         state = facts.state
@@ -199,37 +213,65 @@ class Changes(Dependents):
         if bool(facts.paused) == held:
             why = "is paused already" if held else "is not paused"
             return Changed(job_id, done=False, why=why, state=state)
-        self.run("UPDATE job SET paused = ? WHERE id = ?", (int(held), job_id))
         if facts.lane == rules.RUNNING:
+            self.run("UPDATE job SET paused = ? WHERE id = ?", (int(held), job_id))
             self._wish(job_id, facts, "pause" if held else "resume", b"")
         else:
-            self.place(job_id, facts._replace(paused=int(held)), self.now())
-        return Changed(job_id, done=True, state=state)
+            due_at = facts.due_at
+            lane = rules.lane_of(due_at, now, paused=bool(held or facts.unmet))
+            jobs.later((int(held), lane, due_at if due_at > now else None, job_id))
+            if lane == rules.READY:
+                self.became_ready(facts.track, facts.priority, due_at, job_id)
+            self.work_made = True
+        return _done(job_id, state)
 
     def move(self, ids: Sequence[int], *, first: bool) -> list[Changed]:
         """Put waiting jobs before, or behind, all that is ready in their queues, in the given order."""
-        with self.transaction():
-            self.lock(ids)
+        with self.transaction(), Together(self, ids, self._write_moved) as jobs:
+            ends: dict[str, tuple[int, int, int] | None] = {}
             changes = [
-                self._move(job_id, first=first) for job_id in (reversed(ids) if first else ids)
+                self._move(jobs, job_id, ends, first=first)
+                for job_id in (reversed(ids) if first else ids)
             ]
-            return changes[::-1] if first else changes
+        return changes[::-1] if first else changes
 
-    def _move(self, job_id: int, *, first: bool) -> Changed:
-        facts = self.facts(job_id)
+    def _write_moved(self, rows: Sequence[Sequence[object]]) -> None:
+        self.write_jobs(("priority", "lane", "due_at", "next_run_at"), rows)
+
+    def _move(
+        self,
+        jobs: Together,
+        job_id: int,
+        ends: dict[str, tuple[int, int, int] | None],
+        *,
+        first: bool,
+    ) -> Changed:
+        """Move one; `ends` has the first, or last, ready job of queues, of which it may be a new one."""
+        facts = jobs.facts(job_id)
         if facts is None:
             return missing(job_id)
         if facts.state in j.FINAL or facts.lane == rules.RUNNING:
             why = f"is {facts.state}" if facts.state in j.FINAL else "is running"
             return Changed(job_id, done=False, why=why, state=facts.state)
-        end = self.end_of_line(facts.queue, first=first)
+        queue = facts.queue
+        if queue not in ends:
+            jobs.write()
+            ends[queue] = self.end_of_line(queue, first=first)
+        end = ends[queue]
         if end is not None and end[2] != job_id:
             priority, due_at = end[0], end[1] + (-1 if first else 1)
-            self.run("UPDATE job SET priority = ? WHERE id = ?", (priority, job_id))
             # ready at once, also a moment behind a job that has become due just now
-            now = max(due_at, self.now())
-            self.place(job_id, facts._replace(priority=priority, due_at=due_at), now)
-        return Changed(job_id, done=True, state=facts.state)
+            lane = rules.lane_of(due_at, due_at, paused=facts.held)
+            jobs.later((priority, lane, due_at, None, job_id))
+            if lane == rules.READY:
+                ends[queue] = priority, due_at, job_id
+                self.became_ready(facts.track, priority, due_at, job_id)
+            self.work_made = True
+        return _done(job_id, facts.state)
+
+
+def _done(job_id: int, state: State) -> Changed:
+    return Changed(job_id, True, "", state)
 
 
 def missing(job_id: int) -> Changed:

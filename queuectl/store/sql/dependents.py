@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from queuectl import job as j
 from queuectl.errors import DependencyCycle, NoSuchJob
+from queuectl.record import Record
 from queuectl.store import rules
 from queuectl.store.sql.reads import Reads
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from queuectl.job import After, State
     from queuectl.store.rules import Facts
 
+#: what is written of a job that a turn moves
+TURN = (
+    "state", "lane", "due_at", "next_run_at", "finished_at", "reason", "attempts", "deliveries",
+    "cancel_requested",
+)  # fmt: skip
 _KINDS = (j.WHEN_COMPLETED, j.WHEN_ENDED, j.WHEN_FAILED)
 #: jobs of a cycle that are shown
 _LONG = 10
@@ -62,6 +68,25 @@ def shown_cycle(words: Sequence[str]) -> str:
     return " → ".join(words)
 
 
+class Put(Record):
+    """An unclaimed job, and where it is put."""
+
+    job_id: int
+    #: as it stands before
+    facts: Facts
+    turn: rules.Turn
+    #: no delivery is held against it
+    afresh: bool
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """What is written of it, in the order of TURN, and its id."""
+        job_id, facts, turn, afresh = self
+        deliveries = facts.deliveries if turn.attempts and not afresh else 0
+        return (turn.state, turn.lane, turn.due_at, turn.next_run_at, turn.finished_at, turn.reason,
+                turn.attempts, deliveries, 0, job_id)  # fmt: skip
+
+
 class Dependents(Reads):
     """Decides dependencies, each in the transaction in which the job it is on ends."""
 
@@ -77,24 +102,25 @@ class Dependents(Reads):
             lane = rules.lane_of(facts.due_at, now, paused=facts.held)
             next_run_at = facts.due_at if facts.due_at > now else None
             rows.append((lane, facts.due_at, next_run_at, job_id))
-        self.run_many("UPDATE job SET lane = ?, due_at = ?, next_run_at = ? WHERE id = ?", rows)
+        self.write_jobs(("lane", "due_at", "next_run_at"), rows)
         for (lane, *_), (job_id, facts) in zip(rows, jobs, strict=True):
             if lane == rules.READY:
                 self.became_ready(facts.track, facts.priority, facts.due_at, job_id)
         self.work_made = True
 
-    def put(self, job_id: int, facts: Facts, turn: rules.Turn, *, afresh: bool = False) -> None:
-        """Put an unclaimed job where a turn says; `afresh`: no delivery is held against it."""
-        deliveries = facts.deliveries if turn.attempts and not afresh else 0
-        self.run(
-            "UPDATE job SET state = ?, lane = ?, due_at = ?, next_run_at = ?, finished_at = ?,"
-            " reason = ?, attempts = ?, deliveries = ?, cancel_requested = 0 WHERE id = ?",
-            (turn.state, turn.lane, turn.due_at, turn.next_run_at, turn.finished_at, turn.reason,
-             turn.attempts, deliveries, job_id),
-        )  # fmt: skip
-        self.moved(facts.queue, facts.state, turn.state)
-        if turn.lane == rules.READY:
-            self.became_ready(facts.track, facts.priority, turn.due_at, job_id)
+    def put_all(self, puts: Sequence[Put]) -> None:
+        """Put unclaimed jobs, each once, where their turns say."""
+        for final in (False, True):
+            rows = [one.row for one in puts if (one.facts.lane == rules.DONE) is final]
+            self.write_jobs(TURN, rows, final=final)
+        self.note_put(puts)
+
+    def note_put(self, puts: Sequence[Put]) -> None:
+        """Count jobs that have been put, and hear of those that are ready."""
+        for job_id, facts, turn, _ in puts:
+            self.moved(facts.queue, facts.state, turn.state)
+            if turn.lane == rules.READY:
+                self.became_ready(facts.track, facts.priority, turn.due_at, job_id)
 
     # ---- ends ---------------------------------------------------------------------------------
 
@@ -105,8 +131,12 @@ class Dependents(Reads):
         if state == j.DEAD:
             self._died(facts.queue)
 
-    def follow(self, job_id: int, state: State | None) -> None:
-        """Decide what waits for a job that ended so (None: was removed), and what waits for that."""
+    def follow(self, job_id: int, state: State | None) -> set[int]:
+        """Decide what waits for a job that ended so (None: was removed), and what waits for that.
+
+        Returns the jobs that may have changed by it.
+        """
+        looked_at: set[int] = set()
         ends: list[tuple[int, State | None]] = [(job_id, state)]
         while ends:
             on, how = ends.pop()
@@ -117,6 +147,7 @@ class Dependents(Reads):
             if not waiting:
                 continue
             known = self.facts_of([row[0] for row in waiting])
+            looked_at.update(known)
             met: list[int] = []
             left: list[int] = []
             for kind in {kind for _, kind in waiting}:
@@ -130,9 +161,9 @@ class Dependents(Reads):
                 (met if is_so else left).extend(row[0] for row in decided if row[0] in known)
             self._meet(met, known)
             why = f"dependency {on} " + ("was removed" if how is None else f"is {how}")
-            ends += [
-                (job, j.CANCELLED) for job in sorted(left) if self._give_up(job, known[job], why)
-            ]
+            given_up = self._give_up(sorted(set(left)), known, why)
+            ends += [(one, j.CANCELLED) for one in given_up if known[one].awaited]
+        return looked_at
 
     def _meet(self, ids: Sequence[int], known: dict[int, Facts]) -> None:
         """Count a dependency of each as met; those that wait for nothing else go on."""
@@ -147,17 +178,20 @@ class Dependents(Reads):
         if free:
             self._place(free, self.now())
 
-    def _give_up(self, job_id: int, facts: Facts, why: str) -> bool:
-        """Cancel a job whose dependency can never be met, unless it is to be kept; True: it was."""
-        if facts.state in j.FINAL or facts.lane == rules.RUNNING:
-            return False
-        if self.pairs("policy", facts.policy).get("unmet") == "keep":
-            return False
-        turn = rules.Turn(
-            j.CANCELLED, rules.DONE, facts.due_at, None, facts.attempts, self.now(), why
-        )
-        self.put(job_id, facts, turn)
-        return bool(facts.awaited)
+    def _give_up(self, ids: Sequence[int], known: Mapping[int, Facts], why: str) -> list[int]:
+        """Cancel jobs whose dependency can never be met, unless they are to be kept; return which."""
+        now = self.now()
+        puts = []
+        for job_id in ids:
+            facts = known[job_id]
+            if facts.state in j.FINAL or facts.lane == rules.RUNNING:
+                continue
+            if self.pairs("policy", facts.policy).get("unmet") == "keep":
+                continue
+            turn = rules.cancelled(facts, now, why)
+            puts.append(Put(job_id, facts, turn, False))
+        self.put_all(puts)
+        return [one.job_id for one in puts]
 
     def _died(self, queue: str) -> None:
         """Count a death; a queue with enough of them pauses itself."""

@@ -10,6 +10,7 @@ from queuectl.store.base import Changed
 from queuectl.store.sql.changes import missing
 from queuectl.store.sql.registry import Registry
 from queuectl.store.sql.sqlstore import pack_needs
+from queuectl.store.sql.together import Together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,36 +25,88 @@ class Editing(Registry):
     """`edit`, and the checks it shares with enqueueing."""
 
     def edit(self, job_id: int, changes: Mapping[str, Any]) -> Changed:
-        """Change fields of a job that no host has, see Store.edit.
+        """Change fields of a job that no host has, see `edit_all`."""
+        return self.edit_all((job_id,), changes)[0]
 
-        `after` replaces what it waits for. Raises NoSuchJob and DependencyCycle too, and Refused
+    def edit_all(self, ids: Sequence[int], changes: Mapping[str, Any]) -> list[Changed]:
+        """Change fields of jobs that no host has, see Store.edit.
+
+        `after` replaces what they wait for. Raises NoSuchJob and DependencyCycle too, and Refused
         where another job has the unique key.
         """
         with self.transaction():
             if "after" in changes:
                 # two that are allowed each by itself may close a circle together
                 self.lock_graph()
-            facts = self.facts(job_id)
-            if facts is None:
-                return missing(job_id)
-            if facts.lane == rules.RUNNING:
-                return Changed(job_id, done=False, why="is running", state=facts.state)
             changes, now = dict(changes), self.now()
             if "due_at" in changes:
                 changes["due_at"] = max(changes["due_at"] or now, now)
-            columns = self._columns(job_id, facts, changes)
-            names = ", ".join(f"{name} = ?" for name in columns)
-            self.run(f"UPDATE job SET {names} WHERE id = ?", (*columns.values(), job_id))
-            queue = changes.get("queue", facts.queue)
-            if queue != facts.queue:
-                self.moved(facts.queue, facts.state, None)
-                self.moved(queue, None, facts.state)
-            if "after" in changes:
-                self._wait_for(job_id, facts, changes["after"])
-            placed = self.facts(job_id)
-            if placed is not None and placed.state not in j.FINAL:
-                self.place(job_id, placed, now)
-            return Changed(job_id, done=True, state=facts.state if placed is None else placed.state)
+            if _is_of_each(changes):
+                return [self._edit(job_id, changes, now) for job_id in ids]
+            with Together(self, ids, lambda jobs: self._edit_alike(jobs, changes, now)) as jobs:
+                return [_edited_later(jobs, job_id) for job_id in ids]
+
+    def _edit(self, job_id: int, changes: Mapping[str, Any], now: int) -> Changed:
+        """Change one job, what is its own too."""
+        facts = self.facts(job_id)
+        if facts is None or facts.lane == rules.RUNNING:
+            return _not_edited(job_id, facts)
+        columns = self._columns(job_id, facts, changes)
+        # at least its id: where it waits is looked at anew
+        names = ", ".join(f"{name} = ?" for name in columns or ("id",))
+        self.run(f"UPDATE job SET {names} WHERE id = ?", (*(columns.values() or (job_id,)), job_id))
+        queue = changes.get("queue", facts.queue)
+        if queue != facts.queue:
+            self.moved(facts.queue, facts.state, None)
+            self.moved(queue, None, facts.state)
+        if "after" in changes:
+            self._wait_for(job_id, facts, changes["after"])
+        placed = self.facts(job_id)
+        if placed is not None and placed.state not in j.FINAL:
+            self.place(job_id, placed, now)
+        return Changed(job_id, done=True, state=facts.state if placed is None else placed.state)
+
+    def _edit_alike(
+        self, jobs: Sequence[tuple[int, Facts]], changes: Mapping[str, Any], now: int
+    ) -> None:
+        """Change jobs, in one statement all those for which the changes come down to the same."""
+        alike: dict[tuple[int, str, int, int], list[tuple[int, Facts]]] = {}
+        for job_id, facts in jobs:
+            lane = rules.DONE
+            if facts.state not in j.FINAL:
+                lane = rules.lane_of(changes.get("due_at", facts.due_at), now, paused=facts.held)
+            key = lane, facts.queue, facts.track, facts.policy
+            alike.setdefault(key, []).append((job_id, facts))
+        for (lane, queue, _, _), some in alike.items():
+            columns: dict[str, Any] = self._columns(*some[0], changes)
+            self._write_alike([job_id for job_id, _ in some], columns, lane, now)
+            for _, facts in some if changes.get("queue", queue) != queue else ():
+                self.moved(queue, facts.state, None)
+                self.moved(changes["queue"], None, facts.state)
+            for job_id, facts in some if lane == rules.READY else ():
+                track, priority, due_at = (
+                    columns.get(name, getattr(facts, name)) for name in _PLACE
+                )
+                self.became_ready(track, priority, due_at, job_id)
+
+    def _write_alike(
+        self, ids: Sequence[int], columns: Mapping[str, Any], lane: int, now: int
+    ) -> None:
+        """Write the same to jobs; those that are not final stand in a lane from now on."""
+        columns, sets = dict(columns), []
+        if lane != rules.DONE:
+            columns["lane"] = lane
+            if "due_at" in columns:
+                columns["next_run_at"] = columns["due_at"] if columns["due_at"] > now else None
+            else:
+                sets.append("next_run_at = CASE WHEN due_at > ? THEN due_at END")
+            self.work_made = True
+        sets = [*(f"{name} = ?" for name in columns), *sets]
+        if sets:
+            test, value = self.among("id", ids)
+            where = f"{test} AND lane {'= 4' if lane == rules.DONE else '< 4'}"
+            values = (*columns.values(), *[now] * (len(sets) - len(columns)), value)
+            self.run(f"UPDATE job SET {', '.join(sets)} WHERE {where}", values)
 
     def _columns(self, job_id: int, facts: Facts, changes: Mapping[str, Any]) -> dict[str, object]:
         """Return the columns that changes to a job's fields come down to."""
@@ -82,7 +135,7 @@ class Editing(Registry):
             columns["has_stdin"] = kind = rules.kind_of_payload(stdin, path)
             if kind != rules.NOTHING:
                 self.keep_payload(job_id, stdin, path)
-        return columns or {"id": job_id}
+        return columns
 
     def _wait_for(self, job_id: int, facts: Facts, after: Sequence[After]) -> None:
         """Replace what a job waits for."""
@@ -123,7 +176,31 @@ class Editing(Registry):
         return found[0][0] if found else None
 
 
+def _edited_later(jobs: Together, job_id: int) -> Changed:
+    facts = jobs.facts(job_id)
+    if facts is None or facts.lane == rules.RUNNING:
+        return _not_edited(job_id, facts)
+    jobs.later((job_id, facts))
+    return Changed(job_id, True, "", facts.state)
+
+
+def _not_edited(job_id: int, facts: Facts | None) -> Changed:
+    if facts is None:
+        return missing(job_id)
+    return Changed(job_id, done=False, why="is running", state=facts.state)
+
+
+def _is_of_each(changes: Mapping[str, Any]) -> bool:
+    """Whether what changes come down to is to be found for each job by itself."""
+    is_shell_open = "shell" in changes and changes["shell"] is None and "args" not in changes
+    return is_shell_open or not _OF_EACH.isdisjoint(changes)
+
+
 _COLUMNS = {"env": "environment", "unique": "unique_key"}
+#: fields that are checked, or kept, for each job by itself
+_OF_EACH = frozenset(("name", "unique", "after", "stdin", "stdin_path"))
+#: columns that say where a ready job stands
+_PLACE = ("track", "priority", "due_at")
 #: fields that are not a column of the job
 _ELSEWHERE = ("stdin", "stdin_path", "after", "needs")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queuectl.job import STATES, Output
-from queuectl.store.base import PAGE, Dependency, Held
+from queuectl.store.base import LOOKED_AT, PAGE, Dependency, Held
 from queuectl.store.rules import BYTES, NOTHING, unpack_words
 from queuectl.store.sql.queries import (
     ATTEMPT_COLUMNS,
@@ -13,6 +13,7 @@ from queuectl.store.sql.queries import (
     count_of_jobs,
     fitting,
     job_from,
+    page_of_ids,
     page_of_jobs,
 )
 from queuectl.store.sql.sqlstore import SqlStore
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.job import Attempt, Job, State
-    from queuectl.store.base import Filter
+    from queuectl.store.base import Alike, Filter
 
 _OUTPUT_COLUMNS = "data, marks, path, stdout_bytes, stderr_bytes, complete"
+#: jobs that one statement asks for by their ids
+_ASKED = 500
 
 
 class Reads(SqlStore):
@@ -62,6 +65,38 @@ class Reads(SqlStore):
             after = page[-1][0]
             if left is not None:
                 left -= size
+
+    def alike(
+        self, where: Filter, limit: int, *, newest: bool = False, most: int = LOOKED_AT
+    ) -> list[Alike]:
+        """Return jobs by id, those of an array that look the same as one."""
+        from queuectl.store.sql.alike import alike
+
+        return alike(self, where, limit, newest=newest, most=most)
+
+    def ran_on(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return by job the host of its newest attempt."""
+        found: dict[int, str] = {}
+        for at in range(0, len(ids), _ASKED):
+            asked = [fitting(job_id) for job_id in ids[at : at + _ASKED]]
+            found.update(
+                self.rows(
+                    "SELECT job.id, attempt.host FROM job JOIN attempt ON job_id = job.id"
+                    " AND run = job.runs WHERE attempt.host IS NOT NULL AND job.id IN"
+                    f" ({', '.join('?' * len(asked))})",
+                    asked,
+                )
+            )
+        return found
+
+    def ids(self, where: Filter, after: int = 0, limit: int = PAGE) -> list[int]:
+        """Return the ids of the first jobs beyond one."""
+        return [row[0] for row in self.rows(*page_of_ids(where, after, limit, self.glob_test))]
+
+    def states_of(self, ids: Sequence[int]) -> dict[int, State]:
+        """Return by job its state."""
+        test, value = self.among("id", ids)
+        return dict(self.rows(f"SELECT id, state FROM job WHERE {test}", (value,)))
 
     def finished(self, limit: int) -> list[Job]:
         """Return the final jobs that finished last, newest first."""

@@ -106,14 +106,25 @@ class SqlStore(Store):
         """Return the condition that a column matches a glob of the shell, and its one value."""
 
     @abstractmethod
+    def among(self, column: str, ids: Sequence[int]) -> tuple[str, object]:
+        """Return the condition that a column is one of these ids, and its one value."""
+
+    @abstractmethod
+    def write_jobs(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, final: bool = False
+    ) -> None:
+        """Write these columns of jobs that are locked, `final` or not; a row ends with its job's id.
+
+        What is not final stays so.
+        """
+
+    @abstractmethod
     def facts(self, job_id: int) -> Facts | None:
         """Return what is known of a job within a transaction, which nobody else can change then."""
 
+    @abstractmethod
     def facts_of(self, ids: Sequence[int]) -> dict[int, Facts]:
-        """Return `facts` of those jobs that are there, locked in order of id."""
-        self.lock(ids)
-        found = {job_id: self.facts(job_id) for job_id in ids}
-        return {job_id: facts for job_id, facts in found.items() if facts is not None}
+        """Return `facts` of those jobs that are there, locked in order of id, read at once."""
 
     @abstractmethod
     def lock(self, ids: Sequence[int]) -> None:
@@ -153,7 +164,7 @@ class SqlStore(Store):
 
     @abstractmethod
     def end_of_line(self, queue: str, *, first: bool) -> tuple[int, int, int] | None:
-        """Return priority, due time and id of a queue's first, or last, ready job."""
+        """Return priority, due time and id of a queue's first, or last, ready or due job."""
 
     # ---- what is stored once ------------------------------------------------------------------
 

@@ -273,6 +273,29 @@ class SqliteBase(SqlStore):
             raise self.fault(error) from error
         return None if row is None else tuple.__new__(Facts, row)
 
+    def facts_of(self, ids: Sequence[int]) -> dict[int, Facts]:
+        """Return what is known of jobs."""
+        test, value = self.among("id", ids)
+        rows = self.rows(SQL["facts_of"].format(test=test), (value,))
+        return {row[-1]: tuple.__new__(Facts, row[:-1]) for row in rows}
+
+    def among(self, column: str, ids: Sequence[int]) -> tuple[str, str]:
+        """Return a test with a list as JSON: one statement for however many."""
+        fitting = [str(one) for one in ids if -(2**63) <= one < 2**63]
+        return f"{column} IN (SELECT value FROM json_each(?))", f"[{','.join(fitting)}]"
+
+    def write_jobs(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        final: bool = False,  # noqa: ARG002
+    ) -> None:
+        """Write these columns of jobs."""
+        if rows:
+            names = " = ?, ".join(columns)
+            self.writer.executemany(f"UPDATE job SET {names} = ? WHERE id = ?", rows)
+
     def lock(self, ids: Sequence[int]) -> None:
         """Do nothing: a transaction that writes is alone."""
 
@@ -286,11 +309,13 @@ class SqliteBase(SqlStore):
         self.writer.execute(SQL["take_ids"], (last,))
 
     def end_of_line(self, queue: str, *, first: bool) -> tuple[int, int, int] | None:
-        """Return priority, due time and id of a queue's first, or last, ready job."""
+        """Return priority, due time and id of a queue's first, or last, ready or due job."""
         self.flush_heads()
         read = SQL["head_of" if first else "end_of"]
         ends = [row for (track,) in self.rows(SQL["tracks_of"], (queue,))
                 for row in self.rows(read, (track,))]  # fmt: skip
+        due = SQL["end_of_due"].format(order="ASC" if first else "DESC")
+        ends += self.rows(due, (self.now(), queue))
         ends.sort(key=lambda row: (-row[0], row[1], row[2]))
         return (ends[0] if first else ends[-1]) if ends else None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from queuectl.job import Outcome
     from queuectl.store.base import Room, Start
-    from queuectl.store.heads import Key
+    from queuectl.store.heads import Head, Heads, Key
     from queuectl.store.room import Budget, Lane
     from queuectl.store.rules import Facts, Turn
 
@@ -65,8 +65,14 @@ class SqliteClaims(SqliteBase, Restoring):
         claims: list[Claim] = []
         cursor = self.writer.execute(SQL["track_heads"], (self.now(),))
         heads = Heads(cursor, queues, unpack_needs)
+        #: tracks that gave a job, or were found to stand elsewhere: they stand where they were put back
+        sure: set[int] = set()
         while not budget.is_spent and (best := heads.pop()) is not None:
             lane = best.lane
+            # nothing is to be kept for a job that does not stand there any more
+            if not lane.is_plain and lane.track not in sure and not self._stands(best, heads):
+                sure.add(lane.track)
+                continue
             most = budget.most(lane)
             if most <= 0:
                 continue
@@ -78,9 +84,23 @@ class SqliteClaims(SqliteBase, Restoring):
             head = self.writer.execute(SQL["head_of"], (lane.track,)).fetchone()
             self.writer.execute(SQL["set_head"], (*(head or (None, None, None)), lane.track))
             if head is not None:
+                sure.add(lane.track)
                 heads.put_back(best._replace(key=key_of(*head)))
         cursor.close()
         return claims
+
+    def _stands(self, head: Head, heads: Heads) -> bool:
+        """Whether a cached head is one; else it is set right, and its track has its turn there."""
+        from queuectl.store.heads import key_of
+
+        track = head.lane.track
+        row = self.writer.execute(SQL["head_of"], (track,)).fetchone()
+        if row is not None and key_of(*row) == head.key:
+            return True
+        self.writer.execute(SQL["set_head"], (*(row or (None, None, None)), track))
+        if row is not None:
+            heads.put_back(head._replace(key=key_of(*row)))
+        return False
 
     def _promote(self, most: int) -> bool:
         """Make up to `most` jobs ready that have become due; True: there may be more."""

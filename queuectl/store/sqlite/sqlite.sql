@@ -266,6 +266,12 @@ ORDER BY priority DESC, due_at, id LIMIT 1
 SELECT priority, due_at, id FROM job INDEXED BY job_ready WHERE lane = 0 AND track = ?
 ORDER BY priority, due_at DESC, id DESC LIMIT 1
 
+-- name: end_of_due
+-- what has become due and no claim has made ready
+SELECT priority, due_at, id FROM job INDEXED BY job_later
+WHERE lane = 1 AND due_at <= ? AND queue = ?
+ORDER BY (-priority) {order}, due_at {order}, id {order} LIMIT 1
+
 -- name: ahead_of
 SELECT count(*) FROM (
   SELECT 1 FROM job INDEXED BY job_ready WHERE lane = 0 AND track = ? AND priority > ?
@@ -282,6 +288,11 @@ WHERE id = ?
 SELECT state, attempts, deliveries, max_retries, due_at, cancel_requested, paused, lane, token,
   queue, track, policy, priority, runs, host, reason, unmet, awaited
 FROM job WHERE id = ?
+
+-- name: facts_of
+SELECT state, attempts, deliveries, max_retries, due_at, cancel_requested, paused, lane, token,
+  queue, track, policy, priority, runs, host, reason, unmet, awaited, id
+FROM job WHERE {test}
 
 -- name: start
 UPDATE job SET state = 'processing', attempts = attempts + 1, runs = ?, started_at = ?,
@@ -334,7 +345,7 @@ SELECT min(at) FROM (
 SELECT {columns} FROM job INDEXED BY job_done WHERE lane = 4 ORDER BY finished_at DESC LIMIT ?
 
 -- name: old_done
-SELECT id FROM job INDEXED BY job_done WHERE lane = 4 AND finished_at < ? AND state IN ({states})
+SELECT id, queue, state, track FROM job INDEXED BY job_done WHERE lane = 4 AND finished_at < ? AND state IN ({states})
 ORDER BY finished_at LIMIT ?
 
 -- name: close_rate
