@@ -110,6 +110,8 @@ class Store(ABC):
 
     #: what to show a user, without secrets
     name: str
+    #: URL by which another process here opens the same store, without secrets; empty: none can
+    public_url: str = ""
     #: where hosts on this machine keep their files and their jobs' larger output; never one that
     #: another machine sees too
     local_directory: str
@@ -254,6 +256,17 @@ class Store(ABC):
     @abstractmethod
     def prune(self, states: Sequence[State], before: int | None, most: int = 1000) -> int:
         """Delete up to `most` final jobs that finished before a time (None: any); return how many."""
+
+    def unused(self) -> dict[str, list[int]]:
+        """Return which environments and policies no job has, and nobody gave to one for days.
+
+        Ids by table. Reads every job: for now and then. A remote store's server sees to its own.
+        """
+        return {}
+
+    def drop_unused(self, found: Mapping[str, Sequence[int]]) -> int:  # noqa: ARG002
+        """Delete what `unused` found, but for what has been given to a job since; return how many."""
+        return 0
 
     @abstractmethod
     def wish(self, ids: Sequence[int], kind: str, payload: bytes = b"") -> list[Changed]:

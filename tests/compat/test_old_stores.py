@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from queuectl.errors import StoreUnavailable
 from queuectl.job import STATES, Output
 from queuectl.store.base import Filter, Rate
+from queuectl.store.sqlite import base as sqlite_base
 from queuectl.store.sqlite.engine import SqliteStore
 from queuectl.store.sqlite.file import SCHEMA
-from tests.compat.make_store import STORES, load, make
+from tests.compat.make_store import STORES, dump, load, make
 from tests.support.clock import Clock
 from tests.support.stores import assert_counters_are_right
 from tests.support.work import HOST, claim_all, job_of, put, run_one
@@ -121,6 +126,85 @@ def test_work_goes_on_where_it_was(store: SqliteStore, clock: Clock) -> None:
     assert put(store, priority=9) == 16
     assert run_one(store).state == "completed"
     assert_counters_are_right(store)
+
+
+OLD = [file for file in FILES if file.stem != f"schema-{SCHEMA}"]
+
+
+def old_store(file: Path, directory: Path) -> str:
+    """Return the path of a store that an older version made."""
+    path = str(directory / "queue.db")
+    load(file.read_text(encoding="utf-8"), path)
+    return path
+
+
+@pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
+def test_what_an_old_store_was_stays_beside_it(file: Path, tmp_path: Path, clock: Clock) -> None:
+    """A whole database of the old schema, only for its owner; made once."""
+    path = old_store(file, tmp_path)
+    before = dump(path)
+    SqliteStore(path, {}, clock).close()
+    copy = tmp_path / f"queue.db.{file.stem}"
+    assert dump(str(copy)) == before
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["queue.db", copy.name]
+    made = copy.stat().st_mtime_ns
+    SqliteStore(path, {}, clock).close()
+    assert copy.stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
+def test_several_that_open_an_old_store_at_once_bring_it_up_once(
+    file: Path, tmp_path: Path
+) -> None:
+    """Processes of their own: one does it, the others find it done."""
+    path = old_store(file, tmp_path)
+    program = (
+        "import sys; from queuectl.store.sqlite.engine import SqliteStore; sys.stdin.read();"
+        " store = SqliteStore(sys.argv[1], {}); print(sum(store.counts().values())); store.close()"
+    )
+    several = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    for one in several:
+        assert one.stdin is not None
+        one.stdin.close()
+        one.stdin = None
+    assert [one.communicate(timeout=60)[0] for one in several] == ["14\n"] * 4
+    assert [one.returncode for one in several] == [0] * 4
+
+
+@pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
+def test_a_migration_that_fails_leaves_the_old_store(
+    file: Path, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole; and it is tried again at the next time."""
+    path = old_store(file, tmp_path)
+    before = dump(path)
+    with monkeypatch.context() as broken:
+        broken.setitem(sqlite_base.SQL, f"to_{SCHEMA}", "ALTER TABLE gone ADD COLUMN x")
+        with pytest.raises(StoreUnavailable, match="no such table"):
+            SqliteStore(path, {}, clock)
+    assert dump(path) == before
+    store = SqliteStore(path, {}, clock)
+    assert len(list(store.jobs(Filter()))) == 14
+    store.close()
+
+
+@pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
+def test_a_process_of_the_old_version_goes_on(file: Path, tmp_path: Path, clock: Clock) -> None:
+    """What it writes is without what is new, and is read as well."""
+    path = old_store(file, tmp_path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute("SELECT count(*) FROM job").fetchall()
+        store = SqliteStore(path, {}, clock)
+        old.execute("INSERT INTO environment (pairs) VALUES (x'00')")
+        assert put(store, "true") == 16
+        store.close()
 
 
 def _schema(path: str) -> set[tuple[str, str]]:

@@ -6,10 +6,17 @@ _GROUPS = "each call is atomic by itself: transaction() groups nothing over HTTP
 _FILES = "the server keeps output files in its own place, as far as they were shipped there"
 _LEASE = "the server gives every host that registers over HTTP a lease"
 _SLOW = "many calls one after the other: what they ask for is the engine's below, asked for there"
+_ITS = "the server sees to what no job has any more"
 _OWN = "the server tells of every commit, also of one's own: it cannot tell them apart"
 
 #: names of tests
 OTHERWISE = {
+    "test_what_the_last_job_had_goes_after_some_days": _ITS,
+    "test_what_is_taken_up_again_stays": _ITS,
+    "test_what_was_deleted_is_stored_anew": _ITS,
+    "test_a_use_that_was_undone_is_none": _ITS,
+    "test_another_process_that_remembers_an_id_takes_it_up_again": _ITS,
+    "test_unused_rows_of_an_older_version_stay": _ITS,
     "test_remove_deletes_the_output": _FILES,
     "test_prune_deletes_history_and_output": _FILES,
     "test_output_is_kept_with_its_attempt": _FILES,

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from queuectl.store.postgres.url import Target
 
 #: version of the schema that this program makes and knows
-SCHEMA = 1
+SCHEMA = 2
+#: the oldest version that a program may know and work with what this one makes
+COMPATIBLE = 1
 #: blocks of postgres.sql that bring an older schema up, by the version they lead to
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS = {2: "to_2"}
 #: class of our advisory locks, so that they meet nobody else's
 LOCKS = 0x7163746C
 
@@ -104,7 +106,7 @@ def _build(
             connection.execute(f"SET LOCAL search_path TO {schema}")
             connection.execute(blocks["schema"])
             connection.execute(
-                "INSERT INTO store (version, compatible) VALUES (%s, %s)", (SCHEMA, SCHEMA)
+                "INSERT INTO store (version, compatible) VALUES (%s, %s)", (SCHEMA, COMPATIBLE)
             )
     except psycopg.errors.InsufficientPrivilege as error:
         reason = (

@@ -12,7 +12,7 @@ from queuectl.store.sql.together import Together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from queuectl.job import State
     from queuectl.store.rules import Facts
@@ -159,6 +159,12 @@ class Changes(Dependents):
             if rows:
                 self._delete_all(rows)
             return len(rows)
+
+    def drop_unused(self, found: Mapping[str, Sequence[int]]) -> int:
+        """Delete environments and policies that nobody uses."""
+        from queuectl.store.sql.unused import drop
+
+        return drop(self, found)
 
     def wish(self, ids: Sequence[int], kind: str, payload: bytes = b"") -> list[Changed]:
         """Ask the hosts of running jobs for something."""

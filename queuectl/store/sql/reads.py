@@ -66,6 +66,12 @@ class Reads(SqlStore):
             if left is not None:
                 left -= size
 
+    def unused(self) -> dict[str, list[int]]:
+        """Return environments and policies that no job has any more."""
+        from queuectl.store.sql.unused import find
+
+        return find(self)
+
     def alike(
         self, where: Filter, limit: int, *, newest: bool = False, most: int = LOOKED_AT
     ) -> list[Alike]:

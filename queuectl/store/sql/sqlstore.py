@@ -15,6 +15,7 @@ from queuectl.job import SLOTS
 from queuectl.record import Record
 from queuectl.store.base import Store
 from queuectl.store.rules import pack_pairs, unpack_pairs
+from queuectl.timespec import DAY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class SqlStore(Store):
     after_commit: list[Callable[[], None]]
 
     def __init__(self) -> None:
-        self._interned: dict[tuple[str, bytes], int] = {}
+        #: with the day on which they were taken up last
+        self._interned: dict[tuple[str, bytes], tuple[int, int]] = {}
         self._pairs: dict[tuple[str, int], Mapping[str, str]] = {}
         self._tracks: dict[int, TrackInfo] = {}
         #: by how many the counter of a queue and state has changed in this transaction
@@ -169,23 +171,31 @@ class SqlStore(Store):
     # ---- what is stored once ------------------------------------------------------------------
 
     def intern(self, table: str, pairs: Mapping[str, str]) -> int:
-        """Return the id of a set of pairs in `environment` or `policy`, storing it if it is new."""
+        """Return the id of a set of pairs in `environment` or `policy`, storing it if it is new.
+
+        It stays for as long as a job has it, and some days more: it is marked with the day.
+        """
         packed = pack_pairs(pairs)
-        key = (table, packed)
-        found = self._interned.get(key)
-        if found is None:
-            read = f"SELECT id FROM {table} WHERE pairs = ?"
-            row = self.run(read, (packed,)).fetchone()
-            if row is None:
-                self.run(
-                    f"INSERT INTO {table} (pairs) VALUES (?) ON CONFLICT DO NOTHING", (packed,)
-                )
-                row = self.run(read, (packed,)).fetchone()
-            found = int(row[0])
+        today = self.now() // DAY
+        found, day = self._interned.get((table, packed), (0, -1))
+        if day != today:
+            found = self._take_up(table, packed, today)
             if len(self._interned) > _KEPT:
                 self._interned.clear()
-            self._interned[key] = found
+            self._interned[(table, packed)] = found, today
         return found
+
+    def _take_up(self, table: str, packed: bytes, today: int) -> int:
+        """Return the id of a row that has been marked as taken up today, made if it is not there."""
+        read = f"SELECT id, used_day FROM {table} WHERE pairs = ?"
+        make = f"INSERT INTO {table} (pairs, used_day) VALUES (?, ?) ON CONFLICT DO NOTHING"
+        mark = f"UPDATE {table} SET used_day = ? WHERE id = ?"
+        while True:
+            row = self.run(read, (packed,)).fetchone()
+            if row is None:
+                self.run(make, (packed, today))
+            elif row[1] >= today or self.run(mark, (today, row[0])).rowcount:
+                return int(row[0])
 
     def pairs(self, table: str, row_id: int) -> Mapping[str, str]:
         """Return what `intern` stored. Rows never change, so they are kept."""

@@ -29,14 +29,22 @@ _MIB = 1024**2
 
 def backup(store: SqliteBase, path: str) -> None:
     """Write a copy to a new file, see Store.backup."""
-    path = os.path.abspath(path)
+    source = store.lend_reader()
+    try:
+        copy_to(source, os.path.abspath(path), store.path)
+    finally:
+        store.take_back(source)
+
+
+def copy_to(source: sqlite3.Connection, path: str, store: str) -> None:
+    """Copy a database to a new file, whole and durable or not at all. Raises Refused, StoreFull."""
     if os.path.lexists(path):
         raise Refused(f"{path} is there already: name a new file")
     temporary = f"{path}.new-{os.getpid()}-{os.urandom(4).hex()}"
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with translated(store.path):
-            _copy(store, temporary)
+        with translated(store):
+            _copy(source, temporary)
         # a link, unlike a rename, replaces nothing
         os.link(temporary, path)
         sync_directory(os.path.dirname(path))
@@ -50,18 +58,14 @@ def backup(store: SqliteBase, path: str) -> None:
         remove_temporary(temporary)
 
 
-def _copy(store: SqliteBase, path: str) -> None:
+def _copy(source: sqlite3.Connection, path: str) -> None:
     """Copy page by page, as https://sqlite.org/backup.html does it."""
-    source = store.lend_reader()
+    target = sqlite3.connect(path, isolation_level=None)
     try:
-        target = sqlite3.connect(path, isolation_level=None)
-        try:
-            target.execute("PRAGMA synchronous = FULL")
-            source.backup(target)
-        finally:
-            target.close()
+        target.execute("PRAGMA synchronous = FULL")
+        source.backup(target)
     finally:
-        store.take_back(source)
+        target.close()
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: "qctl" in the file's header, so that file(1) and we know it
 APPLICATION_ID = 0x7163746C
 #: version of the schema, in the header's user_version
-SCHEMA = 1
+SCHEMA = 2
 #: how long a writer waits for another process
 BUSY_SECONDS = 15.0
 #: pages of the write-ahead log after which a commit moves them into the database. A one-shot command
@@ -116,7 +116,8 @@ def connect(path: str, *, reader: bool = False) -> sqlite3.Connection:
 def open_or_make(path: str, blocks: Mapping[str, str]) -> sqlite3.Connection:
     """Return the writing connection of a database; make the database if there is none.
 
-    An existing file is never replaced: an empty, damaged, foreign or newer one is refused.
+    An existing file is never replaced: an empty, damaged, foreign or newer one is refused, an older
+    one brought up to the present schema.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreUnavailable(
@@ -137,15 +138,18 @@ def open_or_make(path: str, blocks: Mapping[str, str]) -> sqlite3.Connection:
             refuse_network(path)
     connection = connect(path)
     try:
-        check(connection, path)
+        if check(connection, path) < SCHEMA:
+            from queuectl.store.sqlite.migrate import bring_up
+
+            bring_up(connection, path, blocks)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def check(connection: sqlite3.Connection, path: str) -> None:
-    """Refuse a file that is no store of ours or was made by a newer queuectl."""
+def check(connection: sqlite3.Connection, path: str) -> int:
+    """Return a file's schema; refuse one that is no store of ours or of a newer queuectl."""
     with translated(path):
         found = connection.execute("PRAGMA application_id").fetchone()[0]
         schema = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -153,6 +157,7 @@ def check(connection: sqlite3.Connection, path: str) -> None:
         raise StoreCorrupt(store=path, reason="it is some other program's database")
     if schema > SCHEMA:
         raise StoreTooNew(store=path, found=schema, known=SCHEMA)
+    return int(schema)
 
 
 def _make(path: str, blocks: Mapping[str, str]) -> None:

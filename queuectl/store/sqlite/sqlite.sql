@@ -129,8 +129,10 @@ CREATE TABLE output (
 ) STRICT;
 CREATE UNIQUE INDEX output_of ON output (job_id, run);
 CREATE TABLE payload (job_id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
-CREATE TABLE environment (id INTEGER PRIMARY KEY, pairs BLOB NOT NULL UNIQUE) STRICT;
-CREATE TABLE policy (id INTEGER PRIMARY KEY, pairs BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE environment (
+  id INTEGER PRIMARY KEY, pairs BLOB NOT NULL UNIQUE, used_day INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE policy (
+  id INTEGER PRIMARY KEY, pairs BLOB NOT NULL UNIQUE, used_day INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE counter (
   queue TEXT NOT NULL,
   state TEXT NOT NULL,
@@ -186,6 +188,10 @@ CREATE TABLE note (
   at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO queue (name) VALUES ('default'), ('hooks');
+
+-- name: to_2
+ALTER TABLE environment ADD COLUMN used_day INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE policy ADD COLUMN used_day INTEGER NOT NULL DEFAULT 0
 
 -- name: add
 INSERT INTO job (id, queue, track, name, lane, priority, due_at, command, args, shell, cwd,

@@ -50,7 +50,7 @@ def test_a_store_made_by_a_newer_program_is_refused(store: PostgresStore, schema
     server().execute(f'UPDATE "{schema}".store SET version = 9')
     open_schema(schema).close()
     server().execute(f'UPDATE "{schema}".store SET compatible = 9')
-    with pytest.raises(StoreTooNew, match="schema 9, this one knows 1"):
+    with pytest.raises(StoreTooNew, match="schema 9, this one knows 2"):
         open_schema(schema)
 
 
@@ -60,9 +60,9 @@ def test_an_older_schema_is_brought_up_to_date_beside_hosts_that_are_open(
     """A column that an older program does not miss: it works on, and another of it may come."""
     before = put(store)
     with monkeypatch.context() as newer:
-        newer.setattr(postgres_schema, "SCHEMA", 2)
-        newer.setitem(postgres_schema.MIGRATIONS, 2, "to_2")
-        newer.setitem(SQL, "to_2", "ALTER TABLE job ADD COLUMN colour text NOT NULL DEFAULT 'red'")
+        newer.setattr(postgres_schema, "SCHEMA", 3)
+        newer.setitem(postgres_schema.MIGRATIONS, 3, "to_3")
+        newer.setitem(SQL, "to_3", "ALTER TABLE job ADD COLUMN colour text NOT NULL DEFAULT 'red'")
         upgraded = open_schema(schema)
         open_schema(schema).close()
     after = put(store)
@@ -74,8 +74,27 @@ def test_an_older_schema_is_brought_up_to_date_beside_hosts_that_are_open(
         before: COMPLETED, after: COMPLETED
     }  # fmt: skip
     colours = f'SELECT version, colour FROM "{schema}".store, "{schema}".job ORDER BY id'
-    assert upgraded.rows(colours) == [(2, "red"), (2, "red")]
+    assert upgraded.rows(colours) == [(3, "red"), (3, "red")]
     upgraded.close()
+
+
+def test_schema_1_is_brought_up_and_who_may_enqueue_still_may(
+    store: PostgresStore, roles: tuple[str, str], schema: str
+) -> None:
+    """Without the grant that is new in schema 2."""
+    put(store, env={"A": "1"})
+    with server().connect() as connection:
+        connection.execute(f'SET search_path TO "{schema}"')
+        for table in ("environment", "policy"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN used_day")
+        connection.execute("UPDATE store SET version = 1")
+    open_schema(schema).close()
+    url = server().url(schema=schema, user=roles[1]).replace("postgres@", f"{roles[1]}@")
+    with closing(open_store(url)) as user:
+        assert put(user, env={"A": "1"}) == 2
+    assert store.rows("SELECT version, compatible FROM store") == [(2, 1)]
+    marks = "SELECT count(*), bool_and(used_day > 0) FROM environment"
+    assert store.rows(marks) == [(1, True)]
 
 
 def test_a_schema_that_may_not_be_changed_is_said_in_one_line(schema: str) -> None:
