@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: kinds of lines
 HEAD, QUEUE, SETTINGS, SCHEDULE, JOB = "queuectl", "queue", "settings", "schedule", "job"
-#: what a job leaves behind when it goes: a claim is a promise of the old store
-_LEFT_BEHIND = ("host", "token")
+#: what a job leaves behind when it goes: a claim is a promise of the old store; its attempts tell the rest
+_LEFT_BEHIND = ("host", "token", "ending", "signal")
 _QUEUE_FIELDS = ("name", "paused", "limit", "pull", "paused_why", "deaths")
 
 

@@ -141,15 +141,23 @@ def _shell(options: Options) -> int:
     return int(run(lambda: open_chosen(options), url=lambda: url_of(options), json=options.json))
 
 
-def _recover(options: Options) -> None:
-    """Give the claims of hosts of this machine back that have died. Raises StoreUnavailable."""
+def _recover(options: Options, log: int | None = None) -> None:
+    """Give the claims of hosts of this machine back that have died. Raises StoreUnavailable.
+
+    A service's log says so: `log` is its descriptor, None is that of one in the background.
+    """
     from queuectl.host.recovery import Recoverer
 
+    told: list[Any] = []
     store = open_chosen(options)
     try:
-        Recoverer(store, "", lambda change: change(store), lambda _: None).look()
+        Recoverer(store, "", lambda change: change(store), lambda _: None, told.append).look()
     finally:
         store.close()
+    if told and options.words[:1] == ("serve",):
+        from queuectl.intake.log import say_recovered
+
+        say_recovered(options.words, told, store.local_directory, log)
 
 
 def _states(options: Options, ids: Sequence[int]) -> list[str]:
@@ -178,7 +186,11 @@ def _guard(options: Options) -> None:
         if handover.link() is not None:
             return
         # before anything heavy is imported
-        front.split(lambda: _recover(options), foreground=True)
+        # a front lets go of its streams
+        log = os.dup(2) if options.words[0] == "serve" else None
+        front.split(lambda: _recover(options, log), foreground=True)
+        if log is not None:
+            os.close(log)
         # when the front stands still for the shell above, jobs and leases go on
         signal.signal(signal.SIGTSTP, lambda *_: None)
 
@@ -208,7 +220,7 @@ def _one_shot(options: Options) -> int:
         return error.exit_status
     json = invocation.args.json = options.json or invocation.json
     given: dict[str, Any] = {**invocation.session}
-    options = options._replace(**given)
+    options = options._replace(looks=invocation.command.looks, **given)
     with _Session(options, "one-shot", stdin_free=True) as ctx:
         status = EXIT_OK
         try:

@@ -15,6 +15,35 @@ EXIT_UNAVAILABLE = 75
 EXIT_INTERRUPTED = 130
 
 
+def quote(text: str) -> str:
+    r"""Return a text in quotes as Python has them; bytes that are no text (surrogateescape) as \xff."""
+    quoted = str.__repr__(text)
+    if "\\udc" not in quoted:
+        return quoted
+    import re
+
+    # an escape of repr's own, not one that the text spells out
+    return re.sub(r"(?<!\\)((?:\\\\)*)\\udc([89a-f][0-9a-f])", r"\1\\x\2", quoted)
+
+
+def readable(text: str) -> str:
+    r"""Return a text in which bytes that are no text (surrogateescape) are written out as \xff."""
+    if text.isascii():
+        return text
+    return "".join(
+        f"\\x{ord(char) - 0xDC00:02x}" if "\udc80" <= char <= "\udcff" else char for char in text
+    )
+
+
+class _Shown(str):
+    """A fact that a message may have in quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return quote(self)
+
+
 class QueuectlError(Exception):
     """Something went wrong."""
 
@@ -23,7 +52,11 @@ class QueuectlError(Exception):
     def __init__(self, message: str | None = None, **facts: object) -> None:
         self.facts = facts
         if message is None:
-            message = (type(self).__doc__ or "").format(**facts)
+            shown = {
+                name: _Shown(fact) if isinstance(fact, str) else fact
+                for name, fact in facts.items()
+            }
+            message = (type(self).__doc__ or "").format(**shown)
         super().__init__(message)
 
     @property
@@ -34,6 +67,10 @@ class QueuectlError(Exception):
 
 class Refused(QueuectlError):
     """That cannot be done now."""
+
+
+class MissingExtra(Refused):
+    """{what} needs {module}: pip install '.[{extra}]' in the clone of queuectl's repository"""
 
 
 class UsageError(QueuectlError):

@@ -41,6 +41,21 @@ OTHER_WORDS = {
     "dlq": DEAD, "buried": DEAD, "killed": CANCELLED, "canceled": CANCELLED,
 }  # fmt: skip
 
+
+def state_meant(word: str, *others: str) -> str | None:
+    """Return the state that somebody means by a word that is none, misspelt or of another queue.
+
+    Or one of the `others` that may stand there, if that is nearer.
+    """
+    from queuectl.errors import nearest
+
+    plain = word.lower()
+    # what is short is near to many a name
+    theirs = (known for known in OTHER_WORDS if len(known) > 4)
+    close = OTHER_WORDS.get(plain) or nearest(plain, (*STATES, *others, *theirs))
+    return None if close is None else OTHER_WORDS.get(close, close)
+
+
 _NEXT: dict[State, frozenset[State]] = {
     PENDING: frozenset((PROCESSING, COMPLETED, FAILED, DEAD, CANCELLED)),
     PROCESSING: frozenset((COMPLETED, FAILED, DEAD, CANCELLED, PENDING)),
@@ -187,6 +202,10 @@ class Job(Record):
     unmet: int = 0
     #: jobs of its array that may run at once; None is no limit
     array_limit: int | None = None
+    #: kind of the newest ending, of which `exit_code` tells too; None: nothing has ended
+    ending: str | None = None
+    #: the signal, when that was its kind
+    signal: int | None = None
 
     @property
     def is_final(self) -> bool:

@@ -49,6 +49,8 @@ class Options(Record):
     keep_going: bool = False
     #: --version or --help
     wants: str = ""
+    #: the command only looks at what is in the store
+    looks: bool = False
     #: the process ends after this, so what the kernel closes need not be closed
     last: bool = False
 
@@ -96,11 +98,18 @@ def read_options(argv: Sequence[str]) -> Options:
 
 
 def open_chosen(options: Options) -> Store:
-    """Open the store. Raises what `open_store` raises, UsageError."""
-    from queuectl.settings import from_environment
-    from queuectl.store import open_store
+    """Open the store; the default one is made with its directory, one that was named without.
 
-    return open_store(url_of(options), local_settings=from_environment(os.environ))
+    Raises what `open_store` raises, UsageError.
+    """
+    from queuectl.paths import default_url
+    from queuectl.settings import from_environment
+    from queuectl.store import check_place, open_store
+
+    url = url_of(options)
+    if url != default_url(os.environ):
+        check_place(url, file=options.looks)
+    return open_store(url, local_settings=from_environment(os.environ))
 
 
 def url_of(options: Options) -> str:

@@ -1,22 +1,25 @@
 """What a host has for its jobs besides workers, and what a job needs of it. Pure.
 
-`gpu=2` on a host is two numbered items, 0 and 1: a job that needs one is told which it got.
-`mem=24G` is an amount. What has no unit and is at most MOST_ITEMS is items. A job's needs are whole
-numbers by name; `slots` among them are workers, and are asked for with --slots.
+`gpu=2` on a host is two numbered items, 0 and 1: a job that needs one is told which it got. Items
+may have names, and one that is there twice is shared by two jobs. `mem=24G` is an amount. What has
+no unit and is at most MOST_ITEMS is items. A job's needs are whole numbers by name; `slots` among
+them are workers, and are asked for with --slots.
 """
 
 from __future__ import annotations
 
-from queuectl.errors import UsageError, did_you_mean
+from queuectl.errors import UsageError, nearest
 from queuectl.job import SLOTS
 from queuectl.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    #: what one job got: the numbers of its items, or an amount
-    Share = Mapping[str, tuple[int, ...] | int]
+    #: an item's number or name
+    Item = int | str
+    #: what one job got: its items, or an amount
+    Share = Mapping[str, tuple[Item, ...] | int]
 
 #: more of a resource than this is an amount, not items
 MOST_ITEMS = 1024
@@ -30,6 +33,9 @@ _UNITS = {
     "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4,
 }  # fmt: skip
 _LARGE = (("T", 1024**4), ("G", 1024**3), ("M", 1024**2), ("K", 1024))
+#: what CUDA goes by
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+_NOT_IN_ITEMS, _LONGEST_ITEM = frozenset(" ,[]"), 128
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyz")
 _LETTERS = _FIRST | frozenset("0123456789-_")
 #: names whose variables, QUEUECTL_…, mean something else in a job or to queuectl itself
@@ -43,10 +49,12 @@ class Resource(Record):
     """What a host has of one resource."""
 
     total: int
-    #: the numbers of its items, ascending; None: it is an amount
-    items: tuple[int, ...] | None = None
-    #: whether these numbers were given, not counted from 0
+    #: its items: numbers ascending, then names as they were given; None: it is an amount
+    items: tuple[Item, ...] | None = None
+    #: whether these items were given, not counted
     given: bool = False
+    #: those that are counted; None: the numbers from 0
+    among: tuple[Item, ...] | None = None
 
 
 def parse_needs(text: str) -> dict[str, int]:
@@ -89,15 +97,18 @@ def parse_slots(text: str) -> int:
     return int(text)
 
 
-def parse_resources(texts: Iterable[str]) -> dict[str, Resource]:
+def parse_resources(
+    texts: Iterable[str], environ: Mapping[str, str] | None = None
+) -> dict[str, Resource]:
     """Return what a host has: of `gpu=2,mem=24G`, or `gpu=[0,3,5-7]` with the items' own numbers.
 
-    What is given several times adds up. Raises UsageError.
+    A number of `gpu` is so many of those that CUDA_VISIBLE_DEVICES leaves the host, if `environ`
+    has that. What is given several times adds up. Raises UsageError.
     """
     found: dict[str, Resource] = {}
     for text in texts:
         for name, value in _pairs(text, "resource", "gpu=2"):
-            fresh = _resource(name, value)
+            fresh = _resource(name, value, visible(environ or {}) if name == "gpu" else None)
             found[name] = added(name, found[name], fresh) if name in found else fresh
     return found
 
@@ -113,13 +124,31 @@ def added(name: str, old: Resource, more: Resource) -> Resource:
         raise UsageError(f"resource {name}: it is {kinds[0]} already and cannot be {kinds[1]} too")
     if old.items is None or more.items is None:
         return Resource(total)
-    numbers = more.items if more.given else tuple(_unused(old.items, more.total))
-    twice = sorted(set(numbers) & set(old.items))
+    items = more.items if more.given else _unused(name, old.items, more.total, more.among)
+    twice = [item for item in items if item in old.items]
     if twice:
         raise UsageError(f"resource {name}: item {twice[0]} is there already")
     if total > MOST_ITEMS:
         raise UsageError(f"resource {name}: {total} items are more than {MOST_ITEMS}")
-    return Resource(total, tuple(sorted((*old.items, *numbers))), old.given or more.given)
+    among = more.among if old.among is None else old.among
+    return Resource(total, _in_order((*old.items, *items)), old.given or more.given, among)
+
+
+def visible(environ: Mapping[str, str]) -> tuple[Item, ...] | None:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names, None where it is not set.
+
+    As CUDA reads it: what is no GPU, such as -1, ends the list.
+    """
+    text = environ.get(VISIBLE)
+    if text is None:
+        return None
+    found: dict[Item, None] = {}
+    for part in text.split(","):
+        item = _item(part.strip())
+        if item is None:
+            break
+        found[item] = None
+    return tuple(found)
 
 
 def format_needs(needs: Mapping[str, int]) -> str:
@@ -151,10 +180,11 @@ def variables(needs: Mapping[str, int], share: Share) -> dict[str, str]:
     if SLOTS in needs:
         found["QUEUECTL_SLOTS"] = str(needs[SLOTS])
     for name, got in share.items():
-        value = str(got) if isinstance(got, int) else ",".join(map(str, got))
+        # an item of which it got two shares is one item
+        value = str(got) if isinstance(got, int) else ",".join(map(str, dict.fromkeys(got)))
         found["QUEUECTL_" + name.upper().replace("-", "_")] = value
         if name == "gpu" and not isinstance(got, int):
-            found["CUDA_VISIBLE_DEVICES"] = value
+            found[VISIBLE] = value
     return found
 
 
@@ -167,7 +197,8 @@ class Stock:
     def __init__(self) -> None:
         self._resources: dict[str, Resource] = {}
         self._promised: dict[str, int] = {}
-        self._taken: dict[str, set[int]] = {}
+        #: items that jobs have, as often as they are shared
+        self._taken: dict[str, list[Item]] = {}
 
     def __bool__(self) -> bool:
         """Whether there is anything at all."""
@@ -204,11 +235,15 @@ class Stock:
             self._promised[name] = self._promised.get(name, 0) - amount
         for name, got in (share or {}).items():
             if not isinstance(got, int):
-                self._taken[name].difference_update(got)
+                for item in got:
+                    self._taken[name].remove(item)
 
     def share(self, needs: Mapping[str, int]) -> Share:
-        """Return what a job gets of what was promised to it: of items the lowest that are free."""
-        got: dict[str, tuple[int, ...] | int] = {}
+        """Return what a job gets of what was promised to it: of items the first that are free.
+
+        Of shared ones those that the fewest jobs have, and as many different ones as there are.
+        """
+        got: dict[str, tuple[Item, ...] | int] = {}
         for name, amount in needs.items():
             resource = self._resources.get(name)
             if name == SLOTS or resource is None:
@@ -216,10 +251,9 @@ class Stock:
             if resource.items is None:
                 got[name] = amount
                 continue
-            taken = self._taken.setdefault(name, set())
-            items = tuple([item for item in resource.items if item not in taken][:amount])
-            taken.update(items)
-            got[name] = items
+            taken = self._taken.setdefault(name, [])
+            got[name] = items = tuple(_pick(resource.items, taken, amount))
+            taken += items
         return got
 
 
@@ -272,7 +306,9 @@ def _amount(text: str, what: str, name: str) -> tuple[int, bool]:
     unit = text[len(digits) :].strip().lower()
     plain = digits.isascii() and digits.isdigit() and len(digits) <= 18
     if not plain or unit not in {"", *_UNITS}:
-        close = did_you_mean(unit, _UNITS) if plain else ""
+        near = nearest(unit, _UNITS) if plain else None
+        # as people write it: GiB, MB, G
+        close = f"; did you mean {digits}{near.upper().replace('I', 'i')}?" if near else ""
         raise UsageError(
             f"{what} {name}: {text!r} is not a whole number from 1, or one with a unit such as 8G{close}"
         )
@@ -283,42 +319,81 @@ def _amount(text: str, what: str, name: str) -> tuple[int, bool]:
     return amount, not unit
 
 
-def _resource(name: str, value: str) -> Resource:
+def _resource(name: str, value: str, among: tuple[Item, ...] | None = None) -> Resource:
     if value.startswith("["):
-        items = _numbers(name, value)
+        items = _items(name, value)
         return Resource(len(items), items, given=True)
     total, plain = _amount(value, "resource", name)
     if plain and total <= MOST_ITEMS:
-        return Resource(total, tuple(range(total)))
+        return Resource(total, _unused(name, (), total, among), among=among)
     return Resource(total)
 
 
-def _numbers(name: str, text: str) -> tuple[int, ...]:
-    """Return the items that `[0,3,5-7]` names. Raises UsageError."""
+def _items(name: str, text: str) -> tuple[Item, ...]:
+    """Return the items that `[0,3,5-7]` or `[GPU-1a2b,MIG-3c]` names. Raises UsageError."""
     bad = UsageError(f"resource {name}: {text!r} is not a list of items such as [0,2] or [0-3]")
     if not text.endswith("]"):
         raise bad
-    items: list[int] = []
-    for part in text[1:-1].split(","):
-        low, dash, high = (piece.strip() for piece in part.partition("-"))
-        high = high if dash else low
-        if not all(end.isascii() and end.isdigit() and len(end) <= 6 for end in (low, high)):
+    items: list[Item] = []
+    for part in (piece.strip() for piece in text[1:-1].split(",")):
+        item = _item(part)
+        if item is not None:
+            items.append(item)
+            continue
+        low, _, high = (piece.strip() for piece in part.partition("-"))
+        span = range(0)
+        if _is_number(low) and _is_number(high):
+            span = range(int(low), int(high) + 1)
+        if not 0 < len(span) <= MOST_ITEMS:
             raise bad
-        if not int(low) <= int(high) < int(low) + MOST_ITEMS:
-            raise bad
-        items += range(int(low), int(high) + 1)
-    if len(set(items)) != len(items):
-        raise UsageError(f"resource {name}: {text!r} names an item twice")
+        items += span
     if len(items) > MOST_ITEMS:
         raise bad
-    return tuple(sorted(items))
+    return _in_order(items)
 
 
-def _unused(items: tuple[int, ...], count: int) -> Iterator[int]:
-    """Yield the lowest numbers that are not among some."""
-    number = 0
-    while count:
-        if number not in items:
-            yield number
-            count -= 1
-        number += 1
+def _item(text: str) -> Item | None:
+    """Return an item's number, or its name, which has a letter; None for what is neither."""
+    if _is_number(text):
+        return int(text)
+    plain = text.isprintable() and not _NOT_IN_ITEMS.intersection(text)
+    return text if plain and len(text) <= _LONGEST_ITEM and any(map(str.isalpha, text)) else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 6
+
+
+def _in_order(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Return numbers ascending, and behind them names in the order they have."""
+    return tuple(sorted(items, key=lambda item: (0, item) if isinstance(item, int) else (1, 0)))
+
+
+def _unused(
+    name: str, items: Sequence[Item], count: int, among: tuple[Item, ...] | None
+) -> tuple[Item, ...]:
+    """Return the first items that are not among some. Raises UsageError where there are fewer."""
+    source = range(len(items) + count) if among is None else among
+    found = [item for item in source if item not in items][:count]
+    if len(found) < count:
+        raise UsageError(
+            f"resource {name}: {VISIBLE} leaves this host {len(among or ()) or 'none'}, not"
+            f" {len(items) + count}: a list such as {name}=[0,1] is taken as it is"
+        )
+    return tuple(found)
+
+
+def _pick(items: Sequence[Item], taken: Sequence[Item], amount: int) -> Iterator[Item]:
+    """Yield items with shares that are free: of each one before a second of any, least used first."""
+    used, left = dict.fromkeys(items, 0), dict.fromkeys(items, 0)
+    for item in items:
+        left[item] += 1
+    for item in taken:
+        used[item] += 1
+        left[item] -= 1
+    while amount > 0 and any(left.values()):
+        for item in sorted((item for item in left if left[item] > 0), key=used.__getitem__):
+            if amount > 0:
+                yield item
+                left[item] -= 1
+                amount -= 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from queuectl.endings import parse_endings
-from queuectl.job import EXIT, SIGNAL
+from queuectl.endings import is_among, parse_endings
 from queuectl.record import Record
 from queuectl.settings import value_of
 from queuectl.timespec import SECOND
@@ -42,12 +41,11 @@ def after_failure(
 
 def refused(kind: str, code: int | None, policy: Mapping[str, str]) -> str:
     """Return why a job's own rules forbid a retry after such an ending; empty if they do not."""
-    ending = (kind, code if kind in (EXIT, SIGNAL) else None)
     only = policy.get("retry-on", "")
-    if only and ending not in parse_endings(only, "retry-on"):
+    if only and not is_among(kind, code, parse_endings(only, "retry-on")):
         return "not in retry-on"
     never = policy.get("no-retry-on", "")
-    if never and ending in parse_endings(never, "no-retry-on"):
+    if never and is_among(kind, code, parse_endings(never, "no-retry-on")):
         return "in no-retry-on"
     return ""
 

@@ -13,9 +13,10 @@ import threading
 import time
 
 from queuectl.commands.result import Result, plural, say
-from queuectl.errors import QueuectlError, UsageError
+from queuectl.errors import QueuectlError
 from queuectl.host.handover import end_with_front, go_headless, is_detached, main_pid, once
-from queuectl.intake.log import ERROR, INFO, WARNING, ServiceLog
+from queuectl.intake.checks import check
+from queuectl.intake.log import ERROR, INFO, ServiceLog, tell_recovered, tell_settled
 from queuectl.intake.systemd import Notifier
 from queuectl.record import Record
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from queuectl.commands.context import Context
+    from queuectl.host.recovery import Recovered
     from queuectl.store.base import Settled, Settlement
 
     class Intake(Protocol):
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 #: what the thread that waits for the workers writes among the numbers of signals
 _ENDED = 0
+#: what other threads write there when the store cannot be used, or can again
+_TROUBLE = 255
 #: seconds between looks whether every way in is alive
 _LOOK = 10.0
 #: seconds that the store has at the end to let everything be told
@@ -82,6 +86,11 @@ class Plan(Record):
     allow_insecure: bool = False
     log_format: str = "text"
 
+    @property
+    def tls(self) -> tuple[str, str] | None:
+        """The certificate and its key, None without."""
+        return (self.tls_cert, self.tls_key) if self.tls_cert and self.tls_key else None
+
 
 def run_service(ctx: Context, plan: Plan) -> Result:
     """Start a service in this process; the result goes on until it has ended."""
@@ -107,6 +116,7 @@ class Service:
         self._signals = 0
         self._started = False
         self._said_dead: set[str] = set()
+        self._trouble: str | None = None
         # written to by signal handlers and by the thread that waits: no handler ever takes a lock
         self._wake, self._bell = os.pipe()
         os.set_blocking(self._bell, False)
@@ -115,10 +125,11 @@ class Service:
 
     def start(self) -> None:
         """Open every way in, then start the workers. Raises QueuectlError: nothing is left then."""
-        if self._ctx.store.name == "memory:":
-            raise UsageError("serve: a store in memory is not there for other processes")
+        check(self._plan, self._ctx.store, self._ctx.environ)
         self._host = host = self._ctx.host()
         host.on_settled = self._settled
+        host.tell_recoveries(self._recovered)
+        host.on_trouble = self._ring
         for make in self._makers():
             self._intakes.append(make())
         for intake in self._intakes:
@@ -134,7 +145,9 @@ class Service:
         if plan.resources:
             from queuectl.resources import parse_resources
 
-            self._host.start(plan.workers, plan.queues, parse_resources(plan.resources))
+            self._host.start(
+                plan.workers, plan.queues, parse_resources(plan.resources, self._ctx.environ)
+            )
         else:
             self._host.start(plan.workers, plan.queues)
         threading.Thread(target=self._tell_the_end, name="end-of-workers", daemon=True).start()
@@ -166,11 +179,10 @@ class Service:
             from queuectl.intake.web import WebIntake
 
             bind = plan.http
-            tls = (plan.tls_cert, plan.tls_key) if plan.tls_cert and plan.tls_key else None
             makers.append(
                 lambda: WebIntake(
                     host, bind, log, environ,
-                    token_file=plan.token_file, tls=tls, allow_insecure=plan.allow_insecure,
+                    token_file=plan.token_file, tls=plan.tls, allow_insecure=plan.allow_insecure,
                 )
             )  # fmt: skip
         return makers
@@ -220,6 +232,8 @@ class Service:
         while True:
             if select.select([self._wake], [], [], every)[0]:
                 told = os.read(self._wake, 64)
+                if _TROUBLE in told:
+                    self._tell_trouble()
                 if _ENDED in told or (self._heed(once(told)) and not self._host.workers):
                     return self._end()
             if time.monotonic() - looked >= every / 2:
@@ -256,8 +270,24 @@ class Service:
         self._log(INFO, "settings were read again")
         self._ready()
 
+    def _ring(self) -> None:
+        try:
+            os.write(self._bell, bytes((_TROUBLE,)))
+        except BlockingIOError:
+            # full of bells: it will wake, and looks now and then anyway
+            pass
+
+    def _tell_trouble(self) -> None:
+        """Say once that jobs cannot be saved or started, and once that they can."""
+        before, self._trouble = self._trouble, self._host.trouble
+        if self._trouble and not before:
+            self._log(ERROR, f"trouble: {self._trouble}")
+        elif before and not self._trouble:
+            self._log(INFO, "the trouble is over")
+
     def _look(self) -> None:
         """Tell the service manager that all is well, unless it is not."""
+        self._tell_trouble()
         dead = [intake for intake in self._intakes if not intake.alive]
         for intake in dead:
             if intake.kind not in self._said_dead:
@@ -267,15 +297,10 @@ class Service:
             self._notifier.alive()
 
     def _settled(self, settlement: Settlement, settled: Settled) -> None:
-        if settled.state is None:
-            return
-        outcome = settlement.outcome
-        self._log(
-            INFO if settled.state in ("completed", "cancelled", "pending") else WARNING,
-            f"job {settlement.job_id} {settled.state} ({outcome.reason})",
-            job=settlement.job_id, state=settled.state, attempt=settlement.run,
-            reason=outcome.reason,
-        )  # fmt: skip
+        tell_settled(self._log, settlement, settled)
+
+    def _recovered(self, what: Recovered) -> None:
+        tell_recovered(self._log, what)
 
     # ---- the end ------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from queuectl.commands.context import ONE_SHOT
 from queuectl.commands.result import Result, say
 from queuectl.errors import Refused, UsageError
 from queuectl.host.handover import is_detached
+from queuectl.intake.checks import check
 from queuectl.intake.systemd import write_unit
 from queuectl.paths import make_private, socket_path
 from queuectl.service import Plan, run_service
@@ -33,11 +34,13 @@ def serve(ctx: Context, args: Args) -> Result:
     """Run `serve`: stay until a signal or `worker stop` ends it."""
     _only_one_shot(ctx, "serve")
     plan = _plan(ctx, args)
-    if args.install_unit:
-        return _install_unit(ctx, args)
-    if args.force:
+    if args.force and not args.install_unit:
         raise UsageError("serve: --force goes with --install-unit")
+    if args.install_unit:
+        check(plan, ctx.store, ctx.environ)
+        return _install_unit(ctx, args)
     if args.detach and not is_detached():
+        check(plan, ctx.store, ctx.environ)
         return _detached(ctx, args)
     return run_service(ctx, plan)
 
@@ -162,19 +165,18 @@ def _words(args: Args) -> list[str]:
 
 def _detached(ctx: Context, args: Args) -> Result:
     from queuectl.commands.detach import start_background
-    from queuectl.host.handover import log_path
 
     url = ctx.url() if ctx.url is not None else ctx.store.name
     environ = {**ctx.environ, "QUEUECTL_STORE": url}
-    facts = start_background(["--json", *_words(args), "--detach"], environ)
-    host, pid = facts["host"], facts["pid"]
-    log = log_path(ctx.store.local_directory, host)
+    words = ["--json", *_words(args), "--detach"]
+    facts = start_background(words, environ, ctx.store.local_directory)
+    host, pid, log = facts["host"], facts["pid"], facts["log"]
     ways = [f"{kind}: {facts[kind]}" for kind in _WAYS if kind in facts]
     lines = [
         f"host {host[:_SHORT]} (pid {pid}) serves in the background", *ways, f"its log: {log}",
         f"stop it: queuectl worker stop --host {host[:_SHORT]}",
     ]  # fmt: skip
-    return say("\n".join(lines), {**facts, "log": log})
+    return say("\n".join(lines), facts)
 
 
 def _install_unit(ctx: Context, args: Args) -> Result:

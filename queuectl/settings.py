@@ -52,7 +52,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("output-limit", "size", "256MiB", "output kept of one attempt; see output-full for the rest"),
     Setting("ship-limit", "size", "8MiB", "output of one attempt that a shared store keeps for other machines; the rest stays with its host"),
     Setting("output-full", "choice", "drop", "what an attempt that writes more does: drop the rest, or fail", choices=("drop", "fail")),
-    Setting("retry-on", "endings", "", "retry only after these: exit codes, signals by name, timeout, lost; empty is all"),
+    Setting("retry-on", "endings", "", "retry only after these: exit codes, signals by name or all `signals`, timeout, lost; empty is all"),
     Setting("no-retry-on", "endings", "", "never retry after these"),
     Setting("merge", "switch", "off", "one stream for stdout and stderr, in the exact order"),
     Setting("interactive", "switch", "off", "keep standard input open for `send`"),

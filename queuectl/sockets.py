@@ -58,6 +58,16 @@ class SocketLock:
         os.close(self._fd)
 
 
+def check_place(path: str) -> None:
+    """Raise Refused where no socket can be made, whoever listens now. Changes nothing."""
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        raise Refused(f"no socket at {path}: {directory} is no directory")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise Refused(f"no socket at {path}: {directory} cannot be written to")
+    _is_there(path)
+
+
 def listen_at(lock: SocketLock) -> socket.socket:
     """Return a listening socket, for its owner only. Raises Refused."""
     path = lock.path
@@ -75,16 +85,23 @@ def listen_at(lock: SocketLock) -> socket.socket:
     return listener
 
 
-def _clear(path: str) -> None:
-    """Remove a socket that nobody answers on. Raises Refused for anything else that is there."""
+def _is_there(path: str) -> bool:
+    """Whether there is a socket. Raises Refused for anything else."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
-        return
+        return False
     except OSError as error:
         raise Refused(f"no socket at {path}: {error.strerror}") from None
     if not stat.S_ISSOCK(mode):
         raise Refused(f"no socket at {path}: there is a file that is none; it was left alone")
+    return True
+
+
+def _clear(path: str) -> None:
+    """Remove a socket that nobody answers on. Raises Refused for anything else that is there."""
+    if not _is_there(path):
+        return
     try:
         connect(path).close()
     except (ConnectionRefusedError, FileNotFoundError):

@@ -98,10 +98,10 @@ def read_template(line: str, *, shell: bool = False, cwd: str = "") -> Template:
         raise BadValue(what="command", value=line, expected="a command line")
     if shell:
         return Template((line,), shell, cwd)
-    import shlex
+    from queuectl.quoting import split_words
 
     try:
-        words = shlex.split(line)
+        words = split_words(line)
     except ValueError as error:
         reason = str(error).lower()
         raise UsageError(f"command: {line!r} cannot be split into words: {reason}") from None

@@ -13,6 +13,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 _UNITS = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
+_HOURS = {"noon": "12:00", "midnight": "00:00"}
 LONGEST = 1000 * 365 * DAY
 
 
@@ -85,11 +86,12 @@ def parse_time(text: str, now: int, what: str = "time") -> int:
     """Return the milliseconds of a local time: `18:30` (the next one), a date, or ISO 8601.
 
     A time with an offset (`2026-12-01T10:00+01:00`, `…Z`) is taken as it says. A date alone is its
-    midnight. Raises BadValue for anything else.
+    midnight. `noon`, `midnight` and `tomorrow 9:00` are taken as well. Raises BadValue for anything
+    else; for a duration it says how that is given.
     """
     import datetime
 
-    given = text.strip()
+    given = _without_words(text.strip(), now)
     try:
         if "-" not in given:
             clock = datetime.time.fromisoformat(given)
@@ -101,9 +103,37 @@ def parse_time(text: str, now: int, what: str = "time") -> int:
             moment = datetime.datetime.fromisoformat(given)
         return round(moment.timestamp() * SECOND)
     except (ValueError, OverflowError, OSError):
-        raise BadValue(
-            what=what, value=text, expected="a time such as 18:30 or 2026-12-01T10:00"
-        ) from None
+        expected = f"a time such as 18:30 or 2026-12-01T10:00{_as_delay(text)}"
+        raise BadValue(what=what, value=text, expected=expected) from None
+
+
+def _without_words(text: str, now: int) -> str:
+    """Return a time as ISO 8601 has it, where it is said in words or with an hour of one digit."""
+    first, _, rest = text.lower().partition(" ")
+    day = ""
+    if first in ("today", "tomorrow"):
+        import datetime
+        import time
+
+        date = datetime.date(*time.localtime(now / SECOND)[:3])
+        date += datetime.timedelta(days=first == "tomorrow")
+        day, text = date.isoformat(), rest.strip()
+        if not text:
+            return day
+    clock = _HOURS.get(text.lower(), text)
+    if clock[:1].isdigit() and clock[1:2] == ":":
+        clock = f"0{clock}"
+    return f"{day}T{clock}" if day else clock
+
+
+def _as_delay(text: str) -> str:
+    """Return a hint where somebody says how long from now: `2h`, `+2h`, `now+2h`; else nothing."""
+    plain = text.strip().lower().removeprefix("now").removeprefix("in ").strip(" +")
+    try:
+        delay = parse_duration(plain)
+    except BadValue:
+        return ""
+    return f"; for so long from now: --delay {format_duration(delay)}"
 
 
 def format_time(milliseconds: int, now: int) -> str:

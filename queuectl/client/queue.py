@@ -54,18 +54,20 @@ def connect(
     """
     from queuectl.paths import default_url
     from queuectl.settings import from_environment
-    from queuectl.store import open_store
+    from queuectl.store import check_place, open_store
 
     if url is not None:
         asked.text("url", url)
     asked.seconds("lease", lease)
     chosen = url or os.environ.get("QUEUECTL_STORE") or default_url(os.environ)
     if token_file is not None and chosen.startswith(("http:", "https:")):
-        from queuectl.store.remote.token import strongest
-
+        # it goes before one in the URL
         scheme, _, rest = chosen.partition("://")
-        chosen = f"{scheme}://{strongest(token_file)}@{rest.rpartition('@')[2]}"
-    return Queue(open_store(chosen, from_environment(os.environ)), lease=lease)
+        chosen = f"{scheme}://{rest.rpartition('@')[2]}"
+    if chosen != default_url(os.environ):
+        check_place(chosen)
+    store = open_store(chosen, from_environment(os.environ), token_file=token_file)
+    return Queue(store, lease=lease)
 
 
 class Queue:

@@ -66,6 +66,8 @@ class ClientThread:
         self._queue: Queue | None = None
         self._job: FetchedJob | None = None
         self._ended = threading.Event()
+        #: whether it has been said that the server is away
+        self._warned = False
 
     def start(self) -> None:
         """Connect. Raises UsageError, StoreUnavailable."""
@@ -76,8 +78,9 @@ class ClientThread:
         """Return the next job; None when no work is left: all has ended, nobody holds any.
 
         While others still work on some it waits, as those may come back. With a number it waits no
-        longer than so many seconds. The one before that was not submitted is given back. Raises
-        StoreUnavailable when the server has been away for a minute.
+        longer than so many seconds. The one before that was not submitted is given back. While the
+        server cannot be reached it is tried again, with one warning (logging, `queuectl.client`);
+        raises StoreUnavailable when it has been away for a minute.
         """
         queue = self._opened()
         self._give_back()
@@ -87,6 +90,7 @@ class ClientThread:
             left = _ROUND if deadline is None else min(_ROUND, deadline - time.monotonic())
             try:
                 job = queue.claim_one(self._name, wait=max(0.0, left) if away is None else 0.0)
+                self._warned = False
                 if job is not None:
                     self._job = _fetched(job)
                     if self._job is not None:
@@ -102,6 +106,7 @@ class ClientThread:
                 away = now if away is None else away
                 if now - away > _PATIENCE or (deadline is not None and now >= deadline):
                     raise
+                self._warn(error)
                 self._ended.wait(_RETRY)
         return None
 
@@ -143,6 +148,15 @@ class ClientThread:
         job, self._job = self._job, None
         if job is not None and job.claimed.ended is None:
             job.claimed.release()
+
+    def _warn(self, error: QueuectlError) -> None:
+        """Say once why nothing comes, until the server has answered."""
+        if not self._warned:
+            import logging
+
+            self._warned = True
+            text = "%s; trying again for %g s"
+            logging.getLogger("queuectl.client").warning(text, error, _PATIENCE)
 
     def _is_empty(self, queue: Queue) -> bool:
         counts = queue.queue(self._name).counts

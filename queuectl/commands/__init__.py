@@ -17,12 +17,15 @@ _FILTERS = (
     _QUEUES,
     Param("name", OPTION, "only jobs whose name matches this pattern", metavar="GLOB"),
     Param("since", OPTION, "only jobs enqueued since then: 2h, 18:30 or a date", metavar="WHEN"),
-    Param("exit", OPTION, "only jobs whose last attempt exited with this code", type="int", metavar="CODE"),
+    Param("exit", OPTION, "only jobs whose last attempt ended so: 0, 75,100-110, KILL, signals, timeout, lost", metavar="ENDINGS", repeat=True, commas=True),
     _ARRAY,
 )  # fmt: skip
 _EACH = Param("each", FLAG, "a line for every job of an array")
 _SCHEDULE = Param("schedule", POSITIONAL, "its name", metavar="NAME", completer="schedules")
 _YES = Param("yes", FLAG, "do not ask", short="-y")
+_DEPENDENTS = Param(
+    "dependents", FLAG, "with what was cancelled because of them, and of that in turn"
+)
 #: flags of a job, when it is enqueued and when it is edited
 _JOB = (
     Param("queue", OPTION, "the queue to put it in", completer="queues", short="-q"),
@@ -103,7 +106,11 @@ TABLE: tuple[Command, ...] = (
             " and the settings of their names; id is a name, shell also true or false, stdin the text itself.\n"
             "An unquoted ::: makes a job for each argument behind it, as in GNU parallel: {} is the argument, {.} without its"
             " extension, {/} without its directory, {//} its directory, {/.} both, {1} that of the first :::, {#} the job's number."
-            " Several ::: make every combination, :::+ goes in step, :::: takes the lines of a file."
+            " Several ::: make every combination, :::+ goes in step, :::: takes the lines of a file.\n"
+            "With --json the answer for one job has its id as a number, for many the list ids with each id as a number; likewise"
+            " existing_ids of those that were there already (--unique).\n"
+            "Many jobs may have names: with --name NAME those of an array are NAME-INDEX; for ::: it may hold such places,"
+            " 'sw-{1}', and is NAME-{#} without any."
         ),
         examples=(
             "enqueue sleep 5 && echo done",
@@ -131,23 +138,27 @@ TABLE: tuple[Command, ...] = (
         topic=_JOBS,
         description=(
             "Each message is a job: the queue's command with the message in place of {}, or behind it, as one argument whatever"
-            " is in it. `submit QUEUE -` takes every line of standard input that is not empty."
+            " is in it. `submit QUEUE -` takes every line of standard input that is not empty.\n"
+            "Flags come before the messages: a message that is spelled like one of them is refused, but behind --."
         ),
         examples=("submit thumbs a.jpg 'b c.jpg'", "submit thumbs --from names.txt"),
     ),
     Command(
         ("status",), "counts, workers and what is going on; or one job whole", "queuectl.commands.looking:status",
         (_ARRAY._replace(help="how far the array with this id is"), _EACH, _WHICH._replace(help="the jobs to show whole")),
-        topic=_LOOK, examples=("status", "status 3", "status --array 12"),
+        topic=_LOOK, looks=True, examples=("status", "status 3", "status --array 12"),
     ),
     Command(
-        ("top",), "the status again and again, until q", "queuectl.commands.top:top", topic=_LOOK, local=True,
+        ("top",), "the status again and again, until q", "queuectl.commands.top:top", topic=_LOOK, looks=True, local=True,
         description="Without a terminal it is `status`.",
     ),
     Command(
         ("stats",), "what queues have done in the last hour and day, how long jobs waited and ran", "queuectl.commands.stats:stats",
-        (_QUEUES._replace(help="only these queues"),), topic=_LOOK,
-        description="WAITED and RAN are of the last attempts: half of them took no longer, and 95 of 100 no longer than the column beside it says.",
+        (_QUEUES._replace(help="only these queues"),), topic=_LOOK, looks=True,
+        description=(
+            "HOUR and DAY are what has completed or died since, DEAD and RETRIED (completed after more than one attempt) are of the day: all of them are counted."
+            " WAITED and RAN are of the last attempts of the newest 5,000: half of them took no longer, and 95 of 100 no longer than the column beside it says."
+        ),
         examples=("stats", "stats --queue gpu"),
     ),
     Command(
@@ -156,7 +167,7 @@ TABLE: tuple[Command, ...] = (
             *_FILTERS, Param("limit", OPTION, "at most so many lines, the newest", type="count", metavar="N"),
             _EACH, Param("tree", FLAG, "jobs below those that they wait for"), _WHICH,
         ),
-        aliases=("ps",), topic=_LOOK,
+        aliases=("ps",), topic=_LOOK, looks=True,
         description=(
             "Shows the newest 50 lines on a terminal, all otherwise. On a terminal jobs of an array that follow one another and do not"
             " run are one line while they look the same: its ID is their range, as `cancel` and others take it. Behind the indices stands"
@@ -166,7 +177,7 @@ TABLE: tuple[Command, ...] = (
         examples=("list --state pending", "list failed,dead", "list --since 2h --queue gpu", "list --array 12 --each", "list --tree"),
     ),
     Command(
-        ("why",), "say why jobs are not running", "queuectl.commands.why:why", (*_FILTERS, _WHICH), topic=_LOOK,
+        ("why",), "say why jobs are not running", "queuectl.commands.why:why", (*_FILTERS, _WHICH), topic=_LOOK, looks=True,
         description="Without a selection: the last job.", examples=("why 3", "why failed"),
     ),
     Command(
@@ -176,7 +187,7 @@ TABLE: tuple[Command, ...] = (
             Param("timeout", OPTION, "at most so long", type="duration", metavar="TIME"),
             *_FILTERS, _WHICH,
         ),
-        topic=_LOOK,
+        topic=_LOOK, looks=True,
         description="Without a selection: until nothing is left to run. Exit code 4 if one of them did not complete.",
         examples=("wait", "wait 3 5-9", "wait last --timeout 10m"),
     ),
@@ -192,7 +203,7 @@ TABLE: tuple[Command, ...] = (
             Param("timestamps", FLAG, "in front of each line when it came"),
             Param("which", POSITIONAL, "the job; the last one by default", type="one-job", metavar="JOB", completer="job-ids", nargs="?"),
         ),
-        aliases=("log", "logs"), topic=_LOOK, examples=("output 3", "output last --tail 20", "output 3 --attempt 1"),
+        aliases=("log", "logs"), topic=_LOOK, looks=True, examples=("output 3", "output last --tail 20", "output 3 --attempt 1"),
     ),
     Command(
         ("follow",), "show what jobs write while they write it, until they have ended", "queuectl.commands.following:follow",
@@ -201,7 +212,7 @@ TABLE: tuple[Command, ...] = (
             Param("tail", OPTION, "of what is there already only the last N lines", type="size", metavar="N"),
             *_FILTERS, _WHICH,
         ),
-        aliases=("tail",), topic=_LOOK,
+        aliases=("tail",), topic=_LOOK, looks=True,
         description=(
             "Of several jobs each line has its job in front, and jobs that come to fit join. Without a selection:"
             " what runs, else the last job. Exit code 4 if one of them did not complete."
@@ -240,11 +251,16 @@ TABLE: tuple[Command, ...] = (
         ("move",), "put waiting jobs into another queue, or first or last", "queuectl.commands.steering:move",
         (
             Param("to", OPTION, "into this queue", metavar="QUEUE", completer="queues"),
-            Param("first", FLAG, "before all that waits in their queue"),
-            Param("last", FLAG, "behind all that waits in their queue"),
+            Param("first", FLAG, "before all that is ready in their queue"),
+            Param("last", FLAG, "behind all that is ready in their queue"),
             *_FILTERS, _WHICH,
         ),
-        topic=_END, examples=("move 3 --first", "move failed --to slow"),
+        topic=_END,
+        description=(
+            "--first and --last give a job the priority of the one it is put next to, and it is due then, also one that was to start"
+            " later or waits for its retry; the answer says so. What is paused or waits for other jobs stays so."
+        ),
+        examples=("move 3 --first", "move failed --to slow"),
     ),
     Command(
         ("signal",), "send a signal to running jobs", "queuectl.commands.steering:send_signal",
@@ -273,8 +289,12 @@ TABLE: tuple[Command, ...] = (
     ),
     Command(
         ("retry",), "run failed jobs now, finished ones afresh", "queuectl.commands.acting:retry",
-        (*_FILTERS, _WHICH), aliases=("restart",), topic=_END,
-        description="`all` is every failed and dead job. The history stays.", examples=("retry 3", "retry all"),
+        (_DEPENDENTS, *_FILTERS, _WHICH), aliases=("restart",), topic=_END,
+        description=(
+            "`all` is every failed and dead job. The history stays. Jobs that wait for each other are retried together, whatever their order;"
+            " one that waits for a job that has failed and is not retried with it is refused."
+        ),
+        examples=("retry 3", "retry all", "retry 3 --dependents"),
     ),
     Command(
         ("remove",), "delete jobs and their output", "queuectl.commands.acting:remove",
@@ -306,7 +326,8 @@ TABLE: tuple[Command, ...] = (
         description=(
             "On the command line it stays in the foreground: Ctrl-C finishes what runs, a second one stops it.\n"
             "Resources are the host's, not each worker's: what another `worker start` gives here is added. A small number without a unit is items: a job that"
-            " needs gpu=1 finds its item in QUEUECTL_GPU, and in CUDA_VISIBLE_DEVICES unless it brings its own."
+            " needs gpu=1 finds its item in QUEUECTL_GPU, and in CUDA_VISIBLE_DEVICES unless it brings its own. gpu=2 is two of those that CUDA_VISIBLE_DEVICES"
+            " names here, if it does; a list is taken as it is, also of names, and [0,0,1,1] has two jobs share each."
         ),
         examples=("worker start 3", "worker start 2 --queue gpu,default", "worker start 4 --resource gpu=2 --resource mem=24G"),
     ),
@@ -319,7 +340,7 @@ TABLE: tuple[Command, ...] = (
         ),
         topic=_GROUPS, examples=("worker stop", "worker stop 1"),
     ),
-    Command(("worker", "list"), "list workers", "queuectl.commands.workers:list_workers", topic=_GROUPS),
+    Command(("worker", "list"), "list workers", "queuectl.commands.workers:list_workers", topic=_GROUPS, looks=True),
     Command(
         ("queue", "create"), "create a queue", "queuectl.commands.queues:create",
         (*_QUEUE, Param("queue", POSITIONAL, "its name", metavar="NAME")),
@@ -339,13 +360,13 @@ TABLE: tuple[Command, ...] = (
         examples=("queue set gpu --limit 4", "queue set gpu --limit none --rate 10/m"),
     ),
     Command(
-        ("queue", "list"), "list queues", "queuectl.commands.queues:list_queues", topic=_GROUPS,
+        ("queue", "list"), "list queues", "queuectl.commands.queues:list_queues", topic=_GROUPS, looks=True,
         description="OLDEST is how long the first job has waited that is due, not on hold, and waits for no other job.",
     ),
     Command(
         ("queue", "peek"), "print what waits in a queue, a message or a command a line", "queuectl.commands.messages:peek",
         (Param("limit", OPTION, "at most so many", type="count", metavar="N"), _QUEUE_NAME),
-        topic=_GROUPS, description="Byte for byte on a pipe; a newline in a message is written \\n.", examples=("queue peek thumbs",),
+        topic=_GROUPS, looks=True, description="Byte for byte on a pipe; a newline in a message is written \\n.", examples=("queue peek thumbs",),
     ),
     Command(
         ("queue", "pause"), "start no more jobs of a queue", "queuectl.commands.queues:pause", (_QUEUE_NAME,),
@@ -384,7 +405,7 @@ TABLE: tuple[Command, ...] = (
             "schedule add beat every 10m --overlap queue -- ./beat",
         ),
     ),
-    Command(("schedule", "list"), "list schedules: when they fire next, and what came of the last time", "queuectl.commands.schedules:list_schedules", topic=_GROUPS),
+    Command(("schedule", "list"), "list schedules: when they fire next, and what came of the last time", "queuectl.commands.schedules:list_schedules", topic=_GROUPS, looks=True),
     Command(
         ("schedule", "pause"), "let a schedule fire no more for now", "queuectl.commands.schedules:pause", (_SCHEDULE,),
         topic=_GROUPS,
@@ -401,13 +422,13 @@ TABLE: tuple[Command, ...] = (
         ("schedule", "remove"), "delete a schedule; jobs it has made stay", "queuectl.commands.schedules:remove", (_SCHEDULE,),
         topic=_GROUPS,
     ),
-    Command(("dlq", "list"), "list dead jobs and why they died", "queuectl.commands.dlq:list_dead", (*_FILTERS[1:], _WHICH), topic=_GROUPS),
+    Command(("dlq", "list"), "list dead jobs and why they died", "queuectl.commands.dlq:list_dead", (*_FILTERS[1:], _WHICH), topic=_GROUPS, looks=True),
     Command(
         ("dlq", "retry"), "run dead jobs afresh", "queuectl.commands.dlq:retry",
         (
             Param("edit", FLAG, "open each in $VISUAL or $EDITOR first"),
             Param("keep_attempts", FLAG, "one more run instead of all of them"),
-            *_FILTERS[1:], _WHICH,
+            _DEPENDENTS, *_FILTERS[1:], _WHICH,
         ),
         topic=_GROUPS, examples=("dlq retry 1", "dlq retry all", "dlq retry 1 --edit --keep-attempts"),
     ),
@@ -433,8 +454,11 @@ TABLE: tuple[Command, ...] = (
             Param("no_output", FLAG, "without what the jobs wrote"),
             *_FILTERS, _WHICH,
         ),
-        topic=_KEEP,
-        description="Without a selection: all jobs, with queues, settings and schedules. The lines hold the jobs' environments.",
+        topic=_KEEP, looks=True,
+        description=(
+            "Without a selection: all jobs, with queues, settings and schedules. The lines hold the jobs' environments. They are what"
+            " `import` reads; with --json and over the socket they are the items of one array."
+        ),
         examples=("export --file jobs.jsonl", "export completed --since 7d"),
     ),
     Command(
@@ -446,7 +470,7 @@ TABLE: tuple[Command, ...] = (
     ),
     Command(
         ("backup",), "write a copy of the store to a new file", "queuectl.commands.transfer:backup",
-        (Param("file", POSITIONAL, "the new file", completer="files", metavar="FILE"),), topic=_KEEP,
+        (Param("file", POSITIONAL, "the new file", completer="files", metavar="FILE"),), topic=_KEEP, looks=True,
         description="While it is in use. The copy is a store itself.", examples=("backup ~/queue-2026-11-21.db",),
     ),
     Command(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from queuectl.commands.jobs import no_workers, one_job, remarks_about, with_remarks
 from queuectl.commands.result import Result, Text, plural
 from queuectl.errors import BadValue, NotFound, UsageError
-from queuectl.grammar.selection import parse_range
+from queuectl.grammar.selection import check_name, parse_range
 from queuectl.job import DEAD, FAILED, PROCESSING, STATES, Array, NewJob
 from queuectl.record import Record
 from queuectl.store.base import Filter
@@ -30,6 +30,7 @@ _EXPECTED = "indices such as 0-99, 1,3,7-9, 0-20:5 or 0-99%10 (at most 10 at onc
 _ARRAY = NewJob._fields.index("array")
 _ARGS = NewJob._fields.index("args")
 _UNIQUE = NewJob._fields.index("unique")
+_NAME = NewJob._fields.index("name")
 _VARIABLE = "QUEUECTL_INDEX"
 _PLACE = f"${_VARIABLE}"
 
@@ -76,11 +77,9 @@ def _range(piece: str, bad: BadValue) -> range:
 def enqueue_many(ctx: Context, args: Args) -> Result:
     """Run `enqueue --array`."""
     indices = parse_array(args.array)
-    if args.name is not None:
-        raise UsageError("enqueue: --name is for one job; an array has the id of its first job")
     new = one_job(ctx, args)
     if new.name is not None:
-        raise UsageError("enqueue: a name is for one job; an array has the id of its first job")
+        check_name(f"{new.name}-{max(indices.numbers)}")
     filled = _is_filled(args, new)
     jobs = list(_jobs(new, indices, filled=filled))
     if args.dry_run:
@@ -102,12 +101,13 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
     most = f", at most {indices.limit} at once" if indices.limit else ""
     # a reader need not be told that the place is meant
     command = new.words.replace(f"'{_PLACE}'", _PLACE) if filled else new.words
-    understood = with_remarks(ctx, command, new, _waits(ctx, new, array))
+    shown = new if new.name is None else new._replace(name=f"{new.name}-*")
+    understood = with_remarks(ctx, command, shown, _waits(ctx, new, array))
     text = f"array {array}: {tally.in_words}{most}: {understood}"
     notes = [
         *tally.remarks,
         *_remarks(ctx, args, jobs[0], filled=filled),
-        *no_workers(ctx, new.queue),
+        *no_workers(ctx, new.queue, new.needs),
     ]
     return Result(data, (Text(text),), notes)
 
@@ -131,6 +131,8 @@ def _jobs(new: NewJob, indices: Indices, *, filled: bool) -> Iterator[NewJob]:
         if key is not None:
             # the second array of the same key finds all its jobs there
             fields[_UNIQUE] = f"{key}[{index}]"
+        if new.name is not None:
+            fields[_NAME] = f"{new.name}-{index}"
         yield NewJob._make(fields)
 
 

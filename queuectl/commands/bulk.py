@@ -63,6 +63,12 @@ def open_source(ctx: Context, path: str, command: str = "enqueue") -> BinaryIO:
         raise UsageError(f"--from {path}: {error.strerror}") from None
 
 
+def read_lines(ctx: Context, make: Make, path: str, command: str) -> list[NewJob]:
+    """Return the jobs of all lines of a file, and add none. Raises BadLine, UsageError."""
+    with open_source(ctx, path, command) as source, spooled(source) as file:
+        return [job for start, lines, _ in chunks(file) for job in _jobs(make, lines, start)]
+
+
 def _jobs_of_all(maker: Maker, source: BinaryIO) -> Sequence[NewJob]:
     """Return the jobs of all lines. Raises BadLine."""
     with spooled(source) as file:
@@ -308,5 +314,7 @@ def _answer(ctx: Context, args: Args, tally: Tally) -> Result:
     where = f": {', '.join(tally.spans[:10])}" if tally.ranges else ""
     text = f"{plural(tally.jobs, 'job')} enqueued{where}"
     if tally.jobs:
-        notes.extend(no_workers(ctx, args.queue or "default"))
+        first = ctx.store.get(tally.ranges[0][0])
+        needs = first.needs if first is not None else {}
+        notes.extend(no_workers(ctx, args.queue or "default", needs))
     return Result(data, (Text(text),), notes, exit_code)

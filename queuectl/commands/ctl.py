@@ -20,7 +20,7 @@ _LEGACY = ("queue:", "status:")
 
 
 class NoService(StoreUnavailable):
-    """no service answers at {path}: {reason}; start one with `queuectl serve`"""  # noqa: D400, D415
+    """no service answers at {path}: {reason}{hint}"""  # noqa: D400, D415
 
 
 def ctl(ctx: Context, args: Args) -> Result:
@@ -32,10 +32,17 @@ def ctl(ctx: Context, args: Args) -> Result:
     try:
         data = json.loads(answer)
     except ValueError:
-        raise NoService(path=path, reason="what answers there is no queuectl") from None
+        raise NoService(path=path, reason="what answers there is no queuectl", hint="") from None
     if isinstance(data, dict) and "error" in data:
+        code = int(data.get("exit_code", EXIT_FAILED))
+        if "data" in data:
+            # what there is to see all the same
+            shown = data["data"]
+            return say(
+                json.dumps(shown, indent=2), shown, notes=(str(data["error"]),), exit_code=code
+            )
         error = QueuectlError(str(data["error"]))
-        error.exit_status = int(data.get("exit_code", EXIT_FAILED))
+        error.exit_status = code
         raise error
     return say(json.dumps(data, indent=2), data)
 
@@ -76,9 +83,19 @@ def _ask(path: str, request: bytes, seconds: float | None) -> bytes:
                 pass
             return _read_line(sock)
     except TimeoutError:
-        raise NoService(path=path, reason="it did not answer in time") from None
+        raise NoService(path=path, reason="it did not answer in time", hint="") from None
     except OSError as error:
-        raise NoService(path=path, reason=error.strerror or str(error)) from None
+        reason = error.strerror or str(error)
+        raise NoService(path=path, reason=reason, hint=_hint(error)) from None
+
+
+def _hint(error: OSError) -> str:
+    """Return what to do about it."""
+    if isinstance(error, PermissionError):
+        return "; a service answers only its own user and root"
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return "; start one with `queuectl serve`"
+    return ""
 
 
 def _read_line(sock: socket.socket) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queuectl.commands.drafts import AUTO
 from queuectl.demands import WHEN, check_after, check_key, key_of
-from queuectl.errors import NotFound, UsageError
+from queuectl.errors import NoSuchJob, NotFound, UsageError
 from queuectl.grammar.selection import LAST, parse_words
 from queuectl.job import SLOTS, WHEN_COMPLETED, WHEN_ENDED, WHEN_FAILED, After
 from queuectl.store.base import Filter
@@ -22,6 +22,7 @@ __all__ = [
     "WHEN",
     "check_after",
     "check_key",
+    "check_there",
     "demands",
     "jobs_before",
     "key_of",
@@ -98,6 +99,15 @@ def jobs_before(ctx: Context, flag: str, words: Sequence[str], when: str) -> Ite
             raise NotFound(f"{flag}: there are no jobs {first}-{last}")
         for job_id in ids:
             yield After(job_id, when)
+
+
+def check_there(store: Store, after: Sequence[After]) -> None:
+    """Raise NoSuchJob for the first dependency on a job that is not there."""
+    ids = [one.on for one in after if isinstance(one.on, int)]
+    there = store.states_of(ids) if ids else {}
+    for one in after:
+        if (store.id_of_name(one.on) is None) if isinstance(one.on, str) else one.on not in there:
+            raise NoSuchJob(job=one.on)
 
 
 def waits_for(store: Store, job_id: int) -> str:

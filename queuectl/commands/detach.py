@@ -10,7 +10,7 @@ import sys
 import queuectl
 from queuectl.commands.result import plural, say, short_id
 from queuectl.errors import Refused, UsageError
-from queuectl.host.handover import log_path
+from queuectl.host.handover import check_log, log_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,22 +45,29 @@ def start_detached(
         words.append("--until-empty")
     # in the environment, where others cannot see the password of a URL
     url = ctx.url() if ctx.url is not None else ctx.store.name
-    facts = start_background(["--json", *words], {**ctx.environ, "QUEUECTL_STORE": url})
+    environ = {**ctx.environ, "QUEUECTL_STORE": url}
+    facts = start_background(["--json", *words], environ, ctx.store.local_directory)
     host, pid = facts["host"], facts["pid"]
     only = f" for {', '.join(queues)}" if queues else ""
     text = (
         f"host {short_id(host)} (pid {pid}) runs {plural(workers, 'worker')}{only} in the background\n"
         f"stop it: queuectl worker stop --host {short_id(host)}"
     )
-    log = log_path(ctx.store.local_directory, host)
-    return say(text, {**facts, "log": log})
+    return say(text, facts)
 
 
-def start_background(words: Sequence[str], environ: dict[str, str]) -> dict[str, str]:
-    """Run a host; return what it says of itself just before it lets go of its standard output.
+def start_background(words: Sequence[str], environ: dict[str, str], local: str) -> dict[str, str]:
+    """Run a host of a store with this local directory; return what it says of itself, and its log.
 
-    Raises Refused with what it said when it could not be started.
+    It says so just before it lets go of its standard output. Raises Refused when it could not be
+    started: with what it said and its exit status, or because nobody could read what it will say.
     """
+    try:
+        check_log(local)
+    except OSError as error:
+        raise Refused(
+            f"no log in {os.path.dirname(log_path(local, ''))}: {error.strerror}"
+        ) from None
     root = os.path.dirname(os.path.dirname(os.path.abspath(queuectl.__file__)))
     if os.path.basename(root) not in ("site-packages", "dist-packages"):
         # it starts in the root directory, where a path that is relative here means another
@@ -78,13 +85,18 @@ def start_background(words: Sequence[str], environ: dict[str, str]) -> dict[str,
         raise Refused(f"no process in the background: {error.strerror}") from None
     try:
         facts: dict[str, str] = json.loads(said)
-        return {"host": facts["host"], "pid": facts["pid"], **facts}
+        return {**facts, "log": log_path(local, facts["host"])}
     except (ValueError, KeyError):
-        raise Refused(f"the host could not be started: {_reason(said)}") from None
+        raise _failure(said) from None
 
 
-def _reason(said: str) -> str:
+def _failure(said: str) -> Refused:
+    """Return what a process meant that has not started a host."""
     try:
-        return str(json.loads(said)["error"])
+        answer = json.loads(said)
+        reason, code = str(answer["error"]), int(answer["exit_code"])
     except (ValueError, KeyError, TypeError):
-        return " ".join(said.split()) or "the process ended at once"
+        reason, code = " ".join(said.split()) or "the process ended at once", Refused.exit_status
+    failure = Refused(f"the host could not be started: {reason}")
+    failure.exit_status = code
+    return failure

@@ -10,7 +10,7 @@ from queuectl.store.base import Changed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.commands.result import Result
@@ -33,13 +33,20 @@ def list_dead(ctx: Context, args: Args) -> Result:
 def retry(ctx: Context, args: Args) -> Result:
     """Run `dlq retry`."""
     keep: bool = args.keep_attempts
-    verb = acting.Verb(
-        "retry",
-        "to be run again",
-        lambda store, ids: _if_dead(store, ids, lambda dead: store.retry(dead, keep_attempts=keep)),
-        (DEAD,),
-        (DEAD,),
-    )
+    planned = acting.restarts(args)
+    # what was cancelled because of dead jobs is asked for with them, and is not dead
+    also: frozenset[int] = frozenset()
+
+    def plan(store: Store, ids: Sequence[int]) -> acting.Plan:
+        nonlocal also
+        made = planned(store, ids)
+        also = made.also
+        return made
+
+    def change(store: Store, ids: Sequence[int]) -> list[Changed]:
+        return _if_dead(store, ids, lambda dead: store.retry(dead, keep_attempts=keep), also)
+
+    verb = acting.Verb("retry", "to be run again", change, (DEAD,), (DEAD,), plan=plan)
     chosen = picking.selection_of(ctx, args)
     if args.edit:
         return acting.act(ctx, args, verb, _edited(ctx, chosen))
@@ -83,13 +90,16 @@ def _dead(ctx: Context, args: Args) -> Selection:
 
 
 def _if_dead(
-    store: Store, ids: Sequence[int], change: Callable[[Sequence[int]], list[Changed]]
+    store: Store,
+    ids: Sequence[int],
+    change: Callable[[Sequence[int]], list[Changed]],
+    also: Container[int] = (),
 ) -> list[Changed]:
-    """Change those jobs that are dead; the others are refused and say what they are."""
+    """Change those jobs that are dead, or are asked for too; the others say what they are."""
     refused: dict[int, Changed] = {}
     with store.transaction():
         for job_id, state in store.states_of(ids).items():
-            if state != DEAD:
+            if state != DEAD and job_id not in also:
                 why = f"is {state}, not dead"
                 refused[job_id] = Changed(job_id, done=False, why=why, state=state)
         changed = change([job_id for job_id in ids if job_id not in refused])

@@ -8,6 +8,7 @@ import time
 
 from queuectl.commands.result import Column, Result, Table, plural, short_id
 from queuectl.errors import EXIT_FAILED, EXIT_OK
+from queuectl.host.life import living
 from queuectl.job import FAILED, PENDING, PROCESSING
 from queuectl.process.plan import ERROR_FILE_VARIABLE
 from queuectl.process.proctree import ON_LINUX
@@ -119,7 +120,7 @@ def _is_read(pipe: str) -> bool:
 
 
 def _hosts(store: Store, hosts: list[HostInfo]) -> Iterator[Check]:
-    """Look whether each host lives: by its file on this machine, by its last word elsewhere."""
+    """Look whether each host lives: by its file on this machine, else by its lease or last word."""
     from queuectl import __version__
 
     if not hosts:
@@ -140,7 +141,7 @@ def _life(store: Store, host: HostInfo) -> tuple[bool, str]:
     if host.id in store.expired():
         return False, "its lease has ended; the next worker host takes its jobs back"
     seconds = max(0, now - host.seen_at) // 1000
-    if host.is_silent(now):
+    if host.lease is None and host.is_silent(now):
         return False, f"no sign of life for {seconds} s; look at that machine"
     return True, f"seen {seconds} s ago"
 
@@ -148,7 +149,7 @@ def _life(store: Store, host: HostInfo) -> tuple[bool, str]:
 def _life_here(store: Store, host: HostInfo) -> tuple[bool, str] | None:
     """Return what the host's file on this machine says, None where it has none."""
     from queuectl.clocks import boot_clock
-    from queuectl.host.hostfile import OtherHost, boot_id, pid_namespace
+    from queuectl.host.hostfile import OtherHost
     from queuectl.host.recovery import LEASE
     from queuectl.paths import host_path, hosts_directory, wake_path
 
@@ -156,7 +157,9 @@ def _life_here(store: Store, host: HostInfo) -> tuple[bool, str] | None:
     try:
         other = OtherHost(host_path(directory, host.id))
     except OSError:
-        if host.hostname != socket.gethostname() or store.lease is not None:
+        # one behind HTTP keeps its file elsewhere, and a program that claims has none
+        leased = store.lease is not None or host.lease is not None
+        if leased or host.hostname != socket.gethostname():
             return None
         return (
             False,
@@ -166,7 +169,7 @@ def _life_here(store: Store, host: HostInfo) -> tuple[bool, str] | None:
         header = other.header()
         if header is None:
             return False, f"its file cannot be read: {other.path}"
-        if header.boot == boot_id() and header.pid_namespace != pid_namespace():
+        if not header.judged_here:
             return False, "it runs in another container: only a host in there can recover its jobs"
         if other.seize():
             return False, "it is dead; the next `worker start` takes its jobs back"
@@ -183,7 +186,7 @@ def _work(store: Store, hosts: list[HostInfo]) -> Iterator[Check]:
     counts = store.counts()
     paused = store.count(Filter(states=(PENDING, FAILED), paused=True))
     waiting = counts["pending"] + counts["failed"] - paused
-    workers = sum(host.workers for host in hosts)
+    workers = sum(host.workers for host in living(store, hosts))
     if waiting and not workers:
         yield Check(
             "work",

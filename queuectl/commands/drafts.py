@@ -152,10 +152,10 @@ def _mapping(value: object) -> Mapping[str, str]:
 
 def split_line(line: str) -> list[str]:
     """Return the words of a command line that no shell is to run. Raises UsageError."""
-    import shlex
+    from queuectl.quoting import split_words
 
     try:
-        return shlex.split(line)
+        return split_words(line)
     except ValueError as error:
         raise UsageError(f"enqueue --no-shell: {error}") from None
 

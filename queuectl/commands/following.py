@@ -16,6 +16,7 @@ from queuectl.commands.result import Result, Stream, plural
 from queuectl.commands.tailing import ALL, RUNNING, Began, Ended, JobTail
 from queuectl.errors import EXIT_WAIT_FAILED, UsageError
 from queuectl.grammar.selection import LAST, Selection, resolve_single
+from queuectl.host.life import living
 from queuectl.job import COMPLETED, EXIT, FINAL, PROCESSING, STATES
 from queuectl.process.output import STDERR, STDOUT
 from queuectl.store.base import Filter
@@ -73,7 +74,7 @@ def follow(ctx: Context, args: Args) -> Result:
         ]
         follower = Follower(ctx, tails, later)
         shown = _Crowd(ctx, timestamps=args.timestamps).shown(follower)
-    waiting = not any(host.workers for host in ctx.store.hosts()) and any(
+    waiting = not any(host.workers for host in living(ctx.store)) and any(
         job is not None and not job.is_final for job in map(ctx.store.get, ids[:_NAMED])
     )
     notes = (NO_WORKERS,) if waiting else ()

@@ -35,9 +35,18 @@ _ALWAYS = frozenset((
     "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "PWD", "OLDPWD", "PPID", "IFS", "OPTIND",
 ))  # fmt: skip
 
+#: the host's to set, where a job needs some of its GPUs
+_GPUS = "CUDA_VISIBLE_DEVICES"
+
 
 def remarks(new: NewJob, environ: Mapping[str, str], memo: dict[object, object]) -> Iterator[str]:
     """Yield what there is to say about a job before it runs. `memo` remembers programs."""
+    if _GPUS in new.env and "gpu" in new.needs:
+        # what was only captured is not among these by now
+        yield (
+            f"{_GPUS}={new.env[_GPUS]} stays as you give it, whichever GPUs the host assigns"
+            " (QUEUECTL_GPU): leave it out to see just those"
+        )
     place = ("directory", new.cwd)
     if place not in memo:
         memo[place] = os.path.isdir(new.cwd)
@@ -70,6 +79,8 @@ def _about_shell_line(new: NewJob, environ: Mapping[str, str]) -> Iterator[str]:
         return
     for name in dict.fromkeys(_variables(line)):
         known = name in _ALWAYS or name in new.env or name.startswith("QUEUECTL_")
+        # the host says which of its GPUs a job that needs some may see
+        known = known or (name == _GPUS and "gpu" in new.needs)
         if name in environ and not known and not _assigned(line, name):
             yield f"${name} is set here but will not be when the job runs: add --env {name}"
 

@@ -11,7 +11,7 @@ from queuectl.store.base import Existing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from queuectl.commands.context import Context
     from queuectl.grammar.table import Args
@@ -120,7 +120,7 @@ def reply(ctx: Context, prepared: Prepared, job_id: int) -> Result:
     ctx.last_id = job_id
     if prepared.quiet:
         return Result(data, (Text(str(job_id)),))
-    notes = (*prepared.notes, *no_workers(ctx, new.queue))
+    notes = (*prepared.notes, *no_workers(ctx, new.queue, new.needs))
     waiting = ""
     if new.after:
         waiting, cancelled = _before_it(ctx, job_id)
@@ -139,15 +139,17 @@ def _before_it(ctx: Context, job_id: int) -> tuple[str, tuple[str, ...]]:
     return waits_for(ctx.store, job_id), ()
 
 
-def no_workers(ctx: Context, queue: str) -> Iterator[str]:
+def no_workers(ctx: Context, queue: str, needs: Mapping[str, int] | None = None) -> Iterator[str]:
     """Yield a remark when a job of that queue will not be started: it is paused, or nobody works.
 
-    Said once until that changes, or something is done about it here.
+    Or no host has in all what it needs. Said once until that changes, or something is done about
+    it here.
     """
-    if ctx.mode == SCRIPT and ("workers", queue) in ctx.memo:
+    key = ("workers", queue, *sorted((needs or {}).items()))
+    if ctx.mode == SCRIPT and key in ctx.memo:
         return
-    ctx.memo["workers", queue] = True
-    remark = _not_started(ctx, queue)
+    ctx.memo[key] = True
+    remark = _not_started(ctx, queue, needs or {})
     about = "" if remark == NO_WORKERS else queue
     before: dict[str, str] = ctx.memo.get(_SAID, {})  # type: ignore[assignment]
     ended = (queue,) if remark == NO_WORKERS else (queue, "")
@@ -162,17 +164,27 @@ def forget_remarks(ctx: Context) -> None:
     ctx.memo.pop(_SAID, None)
 
 
-def _not_started(ctx: Context, queue: str) -> str | None:
+def _not_started(ctx: Context, queue: str, needs: Mapping[str, int]) -> str | None:
     info = next((info for info in ctx.store.queues() if info.name == queue), None)
     if info is not None and info.paused:
         return paused_note(info)
     own = ctx.running_host
-    if (own is not None and own.workers) or (info is not None and info.pull):
+    works_here = own is not None and own.workers and not needs
+    if works_here or (info is not None and info.pull):
         return None
     hosts = [host for host in ctx.store.hosts() if host.workers]
+    if hosts:
+        from queuectl.host.life import living
+
+        hosts = living(ctx.store, hosts)
     if not hosts:
         return NO_WORKERS
-    if any(not host.queues or queue in host.queues for host in hosts):
+    takers = [host for host in hosts if not host.queues or queue in host.queues]
+    if takers and needs:
+        from queuectl.commands.shortage import nobody_has
+
+        return nobody_has(needs, takers)
+    if takers:
         return None
     return f"no worker takes from queue {queue}: start one with `worker start --queue {queue}`"
 

@@ -46,8 +46,9 @@ def overview(ctx: Context, args: Args) -> Result:
     """Return counts, workers and what is going on, to the height of the terminal."""
     counts = ctx.store.counts()
     hosts = ctx.store.hosts()
-    workers = sum(host.workers for host in hosts)
     around = reasons.surroundings(ctx.store)
+    dead = [host for host in hosts if host.id in around.dead]
+    workers = sum(host.workers for host in hosts if host.id not in around.dead)
     paused = _paused(around)
     others = _OTHER_LINES + min(len(paused), _PAUSED + 1)
     height = max(6, (ctx.screen.height if ctx.screen.terminal else 24) - others)
@@ -60,6 +61,7 @@ def overview(ctx: Context, args: Args) -> Result:
     data = {
         "counts": dict(counts),
         "workers": workers,
+        "dead_hosts": [host.id for host in dead],
         "paused_queues": [
             {"queue": info.name, "why": info.paused_why, "waiting": waits} for info, waits in paused
         ],
@@ -71,6 +73,10 @@ def overview(ctx: Context, args: Args) -> Result:
         return say(f"No jobs yet: enqueue echo hello  ({plural(workers, 'worker')})", data)
     parts = [f"{number} {state}" for state, number in counts.items() if number]
     lines = [f"{', '.join(parts)}; {plural(workers, 'worker')}", *_about_paused(paused)]
+    if dead:
+        from queuectl.commands.lost import about_dead
+
+        lines[1:1] = about_dead(dead, others=bool(around.hosts))
     blocks: list[Text | Table] = [Text("\n".join(lines))]
     told = ran if not ctx.screen.terminal or places.worth_telling(ran) else {}
     for title, shown, total in (

@@ -36,9 +36,14 @@ def submit(ctx: Context, args: Args) -> Result:
     if source is not None and tail:
         raise UsageError("submit: give messages or --from FILE, not both")
     messages = () if from_lines else messages_of(tail)
+    if not tail.verbatim:
+        _check_flags(messages)
     if not from_lines and not messages:
         raise UsageError(f"submit what? for example: submit {queue} MESSAGE, or submit {queue} -")
     make = _maker(ctx, args, single=len(messages) == 1)
+    if _only_messages(ctx):
+        path = source or "-" if from_lines else None
+        return _send(ctx, args, make, messages, path)
     if from_lines:
         tally = _submit_lines(ctx, make, source or "-")
     elif len(messages) == 1:
@@ -48,6 +53,19 @@ def submit(ctx: Context, args: Args) -> Result:
         jobs = [make(message) for message in messages]
         tally = add_in_pieces(ctx, jobs, len(jobs))
     return _answer(ctx, args, tally)
+
+
+def _check_flags(messages: Sequence[str]) -> None:
+    """Raise UsageError for a message that is spelled like a flag of submit: it would be a job."""
+    from queuectl.commands import GRAMMAR
+
+    (command,) = (one for one in GRAMMAR.table if one.path == ("submit",))
+    for message in messages:
+        if message.startswith("-") and (command.flag(message) or command.session_flag(message)):
+            raise UsageError(
+                f"submit: {message} behind a message would be one, too: flags come before the"
+                " messages (if it is meant as one, put -- in front of them)"
+            )
 
 
 def messages_of(tail: Tail) -> Sequence[str]:
@@ -143,6 +161,44 @@ def _submit_one(ctx: Context, args: Args, new: NewJob) -> Result:
         notes = tuple(remarks(new, ctx.environ, ctx.memo))
     (job_id,) = ctx.write(lambda store: store.add((new,)))
     return reply(ctx, Prepared(new, notes, args.quiet), job_id)
+
+
+def _only_messages(ctx: Context) -> bool:
+    """Whether the store's token is good for messages alone. Asks a server, no other store."""
+    role = getattr(ctx.store, "role", None)
+    if role is None:
+        return False
+    from queuectl.store.remote.wire import WORK, allows
+
+    return not allows(role(), WORK)
+
+
+def _send(
+    ctx: Context, args: Args, make: Callable[[str], NewJob], messages: Sequence[str],
+    path: str | None,
+) -> Result:  # fmt: skip
+    """Have a server make jobs of messages, or of the lines of a file, all or none.
+
+    They run in its directory, with its variables. Raises Refused for what a message cannot say.
+    """
+    for name in ("name", "priority", "delay", "at", "unique"):
+        if getattr(args, name) is not None:
+            raise Refused(f"submit: --{name} needs a token with the role work; yours is for submit")
+    if path is None:
+        jobs = [make(message) for message in messages]
+    else:
+        from queuectl.commands.bulk import read_lines
+
+        jobs = read_lines(ctx, lambda line: make(line) if line else None, path, "submit")
+    texts = [str(new.message) for new in jobs]
+    send: Callable[[str, Sequence[str]], list[int]] = ctx.store.submit  # type: ignore[attr-defined]
+    ids = ctx.write(lambda _: send(args.queue, texts)) if texts else []
+    if path is None and len(ids) == 1:
+        return reply(ctx, Prepared(jobs[0], (), args.quiet), ids[0])
+    tally = Tally()
+    tally.added(ids)
+    ctx.last_id = ids[-1] if ids else ctx.last_id
+    return _answer(ctx, args, tally)
 
 
 def _submit_lines(ctx: Context, make: Callable[[str], NewJob], path: str) -> Tally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import starmap
+
 from queuectl import patterns
 from queuectl.commands.drafts import Maker, directory, split_line
 from queuectl.commands.expanding import expand
@@ -9,10 +11,11 @@ from queuectl.commands.jobs import no_workers, remarks_about, with_remarks
 from queuectl.commands.result import Result, Text
 from queuectl.commands.tally import add_in_pieces, dry_run
 from queuectl.errors import Refused, UsageError
+from queuectl.grammar.selection import check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from queuectl.commands.context import Context
     from queuectl.grammar.table import Args, Tail
@@ -40,8 +43,6 @@ def pattern_of(tail: Tail) -> Pattern | None:
 
 def enqueue_many(ctx: Context, args: Args) -> Result:
     """Enqueue the job of every combination, all of them or none."""
-    if args.name is not None:
-        raise UsageError("enqueue: --name is for one job, and ::: makes many")
     if args.array is not None:
         raise UsageError("enqueue: --array and ::: exclude each other")
     if args.keep_going:
@@ -57,7 +58,7 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
         raise Refused("there are no arguments behind :::")
     if total > MOST:
         raise UsageError(f"that would be {total:,} jobs: more than {MOST:,} at once")
-    jobs = _jobs(maker, pattern, len(sources), arguments)
+    jobs = _jobs(maker, pattern, len(sources), arguments, args.name)
     if args.dry_run:
         found = list(jobs)
         return dry_run(ctx, found, tuple(_remarks(ctx, args, pattern, found[0])))
@@ -67,11 +68,12 @@ def enqueue_many(ctx: Context, args: Args) -> Result:
         return tally.quiet()
     if not tally.jobs:
         return Result(tally.data, (Text("nothing enqueued"),), tally.remarks)
-    text = f"{tally.in_words} enqueued: {with_remarks(ctx, _shown(pattern), seen[0])}"
+    like = seen[0]._replace(name=args.name and _template(args.name))
+    text = f"{tally.in_words} enqueued: {with_remarks(ctx, _shown(pattern), like)}"
     notes = (
         *tally.remarks,
         *_remarks(ctx, args, pattern, seen[0]),
-        *no_workers(ctx, seen[0].queue),
+        *no_workers(ctx, seen[0].queue, seen[0].needs),
     )
     return Result(tally.data, (Text(text),), notes)
 
@@ -106,18 +108,62 @@ def _shown(pattern: Pattern) -> str:
 
 
 def _jobs(
-    maker: Maker, pattern: Pattern, sources: int, arguments: Iterator[tuple[str, ...]]
+    maker: Maker,
+    pattern: Pattern,
+    sources: int,
+    arguments: Iterator[tuple[str, ...]],
+    name: str | None,
 ) -> Iterator[NewJob]:
     """Return the job of each combination, made when it is asked for. Raises UsageError at once."""
     command = pattern.command
     if isinstance(command, str) and not maker.no_shell:
         line = patterns.Line(command, sources)
-        return (
-            maker.from_line(line.fill(number, one), verbatim=True)
-            for number, one in enumerate(arguments, 1)
-        )
-    words = patterns.Words(split_line(command) if isinstance(command, str) else command, sources)
-    return (maker.from_words(words.fill(number, one)) for number, one in enumerate(arguments, 1))
+
+        def make(number: int, one: tuple[str, ...]) -> NewJob:
+            return maker.from_line(line.fill(number, one), verbatim=True)
+    else:
+        given = split_line(command) if isinstance(command, str) else command
+        words = patterns.Words(given, sources)
+
+        def make(number: int, one: tuple[str, ...]) -> NewJob:
+            return maker.from_words(words.fill(number, one))
+
+    if name is None:
+        return starmap(make, enumerate(arguments, 1))
+    call = _namer(name, sources)
+    return (
+        make(number, one)._replace(name=call(number, one))
+        for number, one in enumerate(arguments, 1)
+    )
+
+
+def _template(name: str) -> str:
+    """Return what the jobs are called, with replacement strings: without any, by their numbers."""
+    holds = any(
+        patterns.begins_with_replacement(name[at:])
+        for at, letter in enumerate(name)
+        if letter == "{"
+    )
+    return name if holds else f"{name}-{{#}}"
+
+
+def _namer(name: str, sources: int) -> Callable[[int, Sequence[str]], str]:
+    """Return what gives each job its name. Raises UsageError, also for two of the same name."""
+    template = _template(name)
+    words = patterns.Words((template,), sources)
+    seen: set[str] = set()
+
+    def call(number: int, arguments: Sequence[str]) -> str:
+        called = check_name(" ".join(words.fill(number, arguments)))
+        if called in seen:
+            raise UsageError(
+                f"enqueue: two jobs would have the name {called}: add another place,"
+                f" --name '{template}-{{#}}'"
+            )
+        seen.add(called)
+        return called
+
+    return call
 
 
 # ---- arguments ----------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from queuectl.endings import sort_endings
 from queuectl.errors import UsageError
 from queuectl.grammar.selection import LAST, Selection, parse_words, resolve_single
-from queuectl.job import FAILED, STATES
+from queuectl.job import EXIT, FAILED, STATES
 from queuectl.store.base import Filter
 from queuectl.timespec import describe_duration, format_time
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 NO_JOBS = "No jobs yet: enqueue echo hello"
 #: ids that are named in a sentence, and jobs that are looked at for one
 _NAMED, _LOOKED_AT = 5, 1000
+#: what shells add to the number of a signal
+_SHELL = 128
 
 
 def selection_of(ctx: Context, args: Args) -> Selection:
@@ -34,7 +37,7 @@ def selection_of(ctx: Context, args: Args) -> Selection:
         queues=tuple(getattr(args, "queue", ()) or ()),
         name=getattr(args, "name", None),
         since=None if since is None else past_time(since, ctx.store.now()),
-        exit_code=getattr(args, "exit", None),
+        endings=sort_endings(",".join(getattr(args, "exit", ())), "--exit"),
         array=getattr(args, "array", None),
     )
 
@@ -156,11 +159,27 @@ def _among(chosen: Selection, now: int) -> str:
         parts.append(f"of array {chosen.array}")
     if chosen.name is not None:
         parts.append(f"named {chosen.name}")
-    if chosen.exit_code is not None:
-        parts.append(f"with exit code {chosen.exit_code}")
+    if chosen.endings:
+        from queuectl.endings import describe
+
+        parts.append(f"that ended with {describe(chosen.endings)}{_or_signal(chosen.endings)}")
     if chosen.since is not None:
         parts.append(f"enqueued since {format_time(chosen.since, now)}")
     return "".join(f" {part}" for part in parts)
+
+
+def _or_signal(endings: Sequence[tuple[str, int | None]]) -> str:
+    """Say how a signal is asked for, to who gave its number, or what a shell makes of it."""
+    if len(endings) != 1 or endings[0][0] != EXIT:
+        return ""
+    import signal
+
+    code = endings[0][1] or 0
+    known = {int(one): one.name.removeprefix("SIG") for one in signal.Signals}
+    name = known.get(code - _SHELL) if code > _SHELL else known.get(code)
+    if name is None or (code <= _SHELL and name not in ("KILL", "TERM", "SEGV", "ABRT")):
+        return ""
+    return f" (what {name} has ended: --exit {name})"
 
 
 def _without_states(chosen: Selection) -> Filter | None:

@@ -8,6 +8,7 @@ REASON column of `list` all show what it returns.
 from __future__ import annotations
 
 from queuectl.commands.result import plural
+from queuectl.host.life import dead_among
 from queuectl.job import (
     FAILED,
     FINAL,
@@ -23,8 +24,9 @@ from queuectl.timespec import HOUR, describe_duration, format_duration, format_t
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from queuectl.commands.turns import Kind, Rivals
     from queuectl.job import Job
     from queuectl.store.base import HostInfo, QueueInfo, Store
 
@@ -34,6 +36,8 @@ TO = {WHEN_COMPLETED: "complete", WHEN_ENDED: "end", WHEN_FAILED: "die"}
 NAMED = 5
 #: jobs ahead that are counted
 COUNTED = 1000
+#: jobs by which kinds of them are found that have become due just now
+KINDS = 100
 
 
 class Wait(Record):
@@ -54,6 +58,7 @@ class Facts:
         """Read nothing yet."""
         self._store = store
         self._running: list[Job] | None = None
+        self._line: list[Kind] | None = None
         #: of the job that was asked about last: its cells ask several times
         self._waits: tuple[int, tuple[Wait, ...]] = (0, ())
         self._arrays: dict[int, tuple[int, ...]] = {}
@@ -79,6 +84,14 @@ class Facts:
             self._running = list(self._store.jobs(Filter((PROCESSING,)), limit=COUNTED))
         return self._running
 
+    def line(self) -> list[Kind]:
+        """Return the kinds of jobs that are ready, in the order of claims."""
+        if self._line is None:
+            from queuectl.commands.turns import kinds
+
+            self._line = kinds(self._store, self._store.line(None, KINDS))
+        return self._line
+
     def running_in(self, array: int, most: int) -> tuple[int, ...]:
         """Return running jobs of an array, up to so many."""
         if array not in self._arrays:
@@ -91,12 +104,14 @@ class Surroundings(Record):
     """What decides, apart from a job itself, why it does not run."""
 
     now: int
-    #: hosts with workers that have been seen lately
+    #: hosts with workers that live and have been seen lately
     hosts: tuple[HostInfo, ...]
     queues: Mapping[str, QueueInfo]
     #: some of the running jobs of each queue that is at its limit
     holders: Mapping[str, tuple[int, ...]]
     facts: Facts | None = None
+    #: ids of hosts that are known to be dead
+    dead: frozenset[str] = frozenset()
 
 
 class Reason(Record):
@@ -121,26 +136,35 @@ def surroundings(store: Store) -> Surroundings:
     """Read what `reasons_for` needs, once for any number of jobs."""
     now = store.now()
     queues = {queue.name: queue for queue in store.queues()}
-    hosts = tuple(host for host in store.hosts() if host.workers and not host.is_silent(now))
+    everyone = store.hosts()
+    dead = dead_among(store, everyone)
+    hosts = tuple(
+        host for host in everyone
+        if host.workers and host.id not in dead and not host.is_silent(now)
+    )  # fmt: skip
     full = tuple(queue.name for queue in queues.values() if _is_full(queue))
     holders: dict[str, tuple[int, ...]] = {}
     if full:
         for job in store.jobs(Filter((PROCESSING,), full), limit=NAMED * len(full)):
             known = holders.get(job.queue, ())
             holders[job.queue] = known if len(known) == NAMED else (*known, job.id)
-    return Surroundings(now, hosts, queues, holders, Facts(store))
+    return Surroundings(now, hosts, queues, holders, Facts(store), dead)
 
 
-def reasons_for(job: Job, around: Surroundings, ahead: int | None = None) -> tuple[Reason, ...]:
+def reasons_for(job: Job, around: Surroundings, before: Rivals | None = None) -> tuple[Reason, ...]:
     """Return why a job is not running, what must change first on top; never empty.
 
-    `ahead` is how many jobs would be claimed before it, None when nobody counted.
+    `before` is what would be claimed before it, None when nobody counted.
     """
-    settled = _settled(job, around.now)
+    settled = _settled(job, around)
     if settled is not None:
         return (settled,)
     obstacles = tuple(_obstacles(job, around))
-    return obstacles or (_its_turn(job, around, ahead),)
+    if obstacles:
+        return obstacles
+    from queuectl.commands.turns import its_turn, reserved
+
+    return (reserved(job, around) or its_turn(job, around, before),)
 
 
 def sentence(reasons: tuple[Reason, ...]) -> str:
@@ -150,7 +174,7 @@ def sentence(reasons: tuple[Reason, ...]) -> str:
     return first.whole + "".join(also)
 
 
-def _settled(job: Job, now: int) -> Reason | None:
+def _settled(job: Job, around: Surroundings) -> Reason | None:
     """Return what a job does instead of waiting: it has ended, it runs, it is about to."""
     if job.state in FINAL:
         how = job.reason if job.reason != job.state else None
@@ -158,6 +182,8 @@ def _settled(job: Job, now: int) -> Reason | None:
         return Reason(
             job.state, how or "", f"is {job.state}{because}", f"`retry {job.id}` runs it again"
         )
+    if job.host is not None and job.host in around.dead:
+        return _lost(job, around)
     if job.cancel_requested:
         return Reason("cancelling", "", "is being cancelled and has a moment to end",
                       f"`cancel {job.id} --now` kills it")  # fmt: skip
@@ -166,11 +192,22 @@ def _settled(job: Job, now: int) -> Reason | None:
             "stopped", "paused", "is paused where it was", f"`resume {job.id}` lets it go on"
         )
     if job.state == PROCESSING:
-        since = "" if job.started_at is None else f" for {describe_duration(now - job.started_at)}"
+        since = (
+            ""
+            if job.started_at is None
+            else f" for {describe_duration(around.now - job.started_at)}"
+        )
         return Reason("running", "", f"is running{since}")
     if job.host is not None:
         return Reason("claimed", "about to start", "is claimed and about to start")
     return None
+
+
+def _lost(job: Job, around: Surroundings) -> Reason:
+    """Return the reason of a job whose host is dead, and who takes it back."""
+    how = "is being cancelled, but" if job.cancel_requested else "is lost:"
+    taken = "a living host" if around.hosts else "`worker start`"
+    return Reason("lost", "its host is dead", f"{how} its host is dead", f"{taken} takes it back")
 
 
 def _obstacles(job: Job, around: Surroundings) -> Iterator[Reason]:
@@ -198,13 +235,13 @@ def _obstacles(job: Job, around: Surroundings) -> Iterator[Reason]:
 
 def _workers(job: Job, around: Surroundings) -> Iterator[Reason]:
     """Yield what is missing of workers that take from the queue, and of what their hosts have."""
-    takers = _takers(job.queue, around)
+    able = takers(job.queue, around)
     queue = around.queues.get(job.queue)
-    if takers and job.needs:
+    if able and job.needs:
         from queuectl.commands.shortage import shortage
 
-        yield from shortage(job, takers, around.facts)
-    elif takers:
+        yield from shortage(job, able, around.facts)
+    elif able:
         return
     elif queue is not None and queue.pull:
         yield Reason("pull", f"queue {queue.name} gives only to whoever asks",
@@ -216,6 +253,17 @@ def _workers(job: Job, around: Surroundings) -> Iterator[Reason]:
         yield Reason("no-worker-for-queue", f"no worker for queue {job.queue}",
                      f"waits for a worker that takes from queue {job.queue}, and there is none",
                      f"`worker start --queue {job.queue}` starts one")  # fmt: skip
+
+
+def takers(queue: str, around: Surroundings) -> list[HostInfo]:
+    """Return the living hosts with workers that take from a queue."""
+    return takers_among(around.hosts, queue, around.queues.get(queue))
+
+
+def takers_among(hosts: Iterable[HostInfo], queue: str, info: QueueInfo | None) -> list[HostInfo]:
+    """Return those of some hosts that take from a queue."""
+    anyone = info is None or not info.pull
+    return [host for host in hosts if queue in host.queues or (anyone and not host.queues)]
 
 
 def _nobody(job: Job) -> Reason:
@@ -265,9 +313,9 @@ def _others(waits: Sequence[Wait], more: int) -> str:
     for when, alike in by_when.items():
         jobs = "job" if len(alike) == 1 else "jobs"
         parts.append(
-            f"{jobs} {_and([f'{wait.on} ({wait.state})' for wait in alike])} to {TO[when]}"
+            f"{jobs} {joined([f'{wait.on} ({wait.state})' for wait in alike])} to {TO[when]}"
         )
-    return _and(parts + ([f"{plural(more, 'other')}"] if more else []))
+    return joined(parts + ([f"{plural(more, 'other')}"] if more else []))
 
 
 def _array(array: int, limit: int, around: Surroundings) -> Iterator[Reason]:
@@ -309,50 +357,14 @@ def _no_room(queue: QueueInfo, around: Surroundings) -> Reason:
 
 def named(ids: Sequence[int], count: int) -> str:
     """Return `#1, #2 and others` for some of so many running jobs."""
-    return _and(
+    return joined(
         [f"#{one}" for one in ids[:NAMED]] + (["others"] if count > len(ids[:NAMED]) else [])
     )
 
 
-def _and(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
     """Return `a, b and c`."""
     return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
-
-
-def _its_turn(job: Job, around: Surroundings, ahead: int | None) -> Reason:
-    """Return the reason of a job that nothing holds: others are before it, or all are busy."""
-    takers = _takers(job.queue, around)
-    workers = plural(sum(host.workers for host in takers), "worker")
-    busy = _are_busy(takers, around)
-    short = "workers busy" if busy else ""
-    if ahead:
-        least = "at least " if ahead >= COUNTED else ""
-        all_busy = f", and {workers}, all busy" if busy else f", and {workers}"
-        return Reason("turn", short, f"has {least}{plural(ahead, 'job')} ahead of it{all_busy}",
-                      f"`move {job.id} --first` puts it in front")  # fmt: skip
-    if busy:
-        return Reason("turn", short, f"is next: it waits for one of {workers}, all busy"
-                      if workers != "1 worker" else "is next: it waits for the only worker, which is busy",
-                      "`worker start` adds one")  # fmt: skip
-    return Reason("turn", short, "is next: a worker is about to take it")
-
-
-def _takers(queue: str, around: Surroundings) -> list[HostInfo]:
-    info = around.queues.get(queue)
-    anyone = info is None or not info.pull
-    return [host for host in around.hosts if queue in host.queues or (anyone and not host.queues)]
-
-
-def _are_busy(takers: list[HostInfo], around: Surroundings) -> bool:
-    """Whether as many jobs run in the queues these hosts take from as they have workers."""
-    every = any(not host.queues for host in takers)
-    taken = {queue for host in takers for queue in host.queues}
-    running = sum(
-        queue.counts.get(PROCESSING, 0)
-        for queue in around.queues.values()
-        if every or queue.name in taken
-    )
-    return running >= sum(host.workers for host in takers)
 
 
 def _is_full(queue: QueueInfo) -> bool:

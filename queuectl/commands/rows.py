@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 #: jobs of which is asked at once where they ran
 _PIECE = 500
-_ID, _ARRAY, _TIME, _COMMAND = (
+_ID, _NAME, _ARRAY, _TIME, _COMMAND = (
     [column.name for column in views.JOB_COLUMNS].index(name)
-    for name in ("ID", "ARRAY", "TIME", "COMMAND")
+    for name in ("ID", "NAME", "ARRAY", "TIME", "COMMAND")
 )
 
 
@@ -36,6 +36,9 @@ def row_cells(row: Alike, around: Surroundings, host: str | None = None) -> Cell
     if row.jobs > 1:
         cells[_ID] = f"{row.first.id}-{row.last.id}"
         cells[_ARRAY] = f"{row.first.array_id}[{_indices(row)}]"
+        if row.first.name is not None:
+            # each has its index at the end
+            cells[_NAME] = f"{row.first.name.removesuffix(str(row.first.array_index))}*"
         # each took a time of its own
         cells[_TIME] = None
         if row.first.words != row.last.words:

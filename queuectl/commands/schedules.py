@@ -7,11 +7,13 @@ import time
 
 from queuectl import schedule as planning
 from queuectl.commands import picking
+from queuectl.commands.demands import check_there
 from queuectl.commands.drafts import Maker
 from queuectl.commands.jobs import no_workers, understood
 from queuectl.commands.result import Column, Result, Table, Text, say
 from queuectl.errors import NoSuchSchedule, Refused, UsageError, did_you_mean
 from queuectl.grammar.selection import check_name
+from queuectl.host.life import living
 from queuectl.job import COMPLETED
 from queuectl.store.base import Existing, Filter, Schedule
 from queuectl.timespec import SECOND, describe_duration, format_time, iso_time
@@ -83,6 +85,7 @@ def _template(ctx: Context, args: Args) -> NewJob:
     if new.due_at is not None:
         raise UsageError("schedule add: the schedule says when; leave --at and --delay out")
     picking.check_queues(ctx.store, (new.queue,))
+    check_there(ctx.store, new.after)
     return new
 
 
@@ -148,7 +151,7 @@ def list_schedules(ctx: Context, args: Args) -> Result:  # noqa: ARG001
 
 def _nobody_fires(ctx: Context) -> Iterator[str]:
     """Yield a remark when no host runs that could fire schedules."""
-    if not any(host.workers for host in ctx.store.hosts()):
+    if not any(host.workers for host in living(ctx.store)):
         yield from ctx.once("schedules fire while a host with workers runs, and there is none")
 
 
@@ -299,7 +302,7 @@ def run(ctx: Context, args: Args) -> Result:
     ctx.last_id = job_id
     data = {"id": job_id, "schedule": one.name, "queue": new.queue}
     text = f"job {job_id} enqueued: {understood(ctx, new)}"
-    return Result(data, (Text(text),), tuple(no_workers(ctx, new.queue)))
+    return Result(data, (Text(text),), tuple(no_workers(ctx, new.queue, new.needs)))
 
 
 def remove(ctx: Context, args: Args) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queuectl.commands.reasons import NAMED, Reason, named
+from queuectl.errors import did_you_mean
 from queuectl.job import SLOTS
 from queuectl.resources import describe, format_amount
 
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
 
 def shortage(job: Job, hosts: Sequence[HostInfo], facts: Facts | None) -> Iterator[Reason]:
     """Yield at most one reason: of the hosts that take from its queue none could, or can now."""
-    able = [host for host in hosts if _has(_total(host), job.needs)]
+    able = [host for host in hosts if is_able(host, job)]
     if not able:
         yield _nobody_has(job, hosts)
         return
     running = facts.running() if facts is not None else []
     taken = {host.id: [other for other in running if other.host == host.id] for host in able}
-    if any(_has(_free(host, taken[host.id]), job.needs) for host in able):
+    if any(has(free_of(host, taken[host.id]), job.needs) for host in able):
         return
     lacking = {
         name: amount for host in able
-        for name, amount in job.needs.items() if _free(host, taken[host.id]).get(name, 0) < amount
+        for name, amount in job.needs.items() if free_of(host, taken[host.id]).get(name, 0) < amount
     }  # fmt: skip
     holders = [
         other.id for others in taken.values() for other in others
@@ -39,12 +40,34 @@ def shortage(job: Job, hosts: Sequence[HostInfo], facts: Facts | None) -> Iterat
                  "it starts when enough of that is free")  # fmt: skip
 
 
+def nobody_has(needs: Mapping[str, int], hosts: Sequence[HostInfo]) -> str | None:
+    """Return a remark when none of these hosts has in all what a job needs: what, and the nearest."""
+    totals = [_total(host) for host in hosts]
+    if not hosts or any(has(total, needs) for total in totals):
+        return None
+    name = _scarcest(needs, totals)
+    amount = format_amount(needs[name])
+    best = max(hosts, key=lambda host: _total(host).get(name, 0))
+    most = _total(best).get(name, 0)
+    if most >= needs[name]:
+        return f"no host has all of {describe(needs)}"
+    nearest = f": the most is {format_amount(most)} on {best.hostname}"
+    if name == SLOTS:
+        return f"no host has {amount} workers{nearest}"
+    if most:
+        return f"no host has {name} {amount}{nearest}"
+    others = {other for host in hosts for other in host.resources}
+    return f"no host has any {name}{did_you_mean(name, others)}"
+
+
+def _scarcest(needs: Mapping[str, int], totals: Sequence[Mapping[str, int]]) -> str:
+    """Return what no host has enough of; where each thing is somewhere, any."""
+    return max(needs, key=lambda name: not any(has(one, {name: needs[name]}) for one in totals))
+
+
 def _nobody_has(job: Job, hosts: Sequence[HostInfo]) -> Reason:
     totals = [_total(host) for host in hosts]
-    name = max(
-        job.needs,
-        key=lambda name: not any(_has(total, {name: job.needs[name]}) for total in totals),
-    )
+    name = _scarcest(job.needs, totals)
     amount = format_amount(job.needs[name])
     most = max((total.get(name, 0) for total in totals), default=0)
     have = f"at most {format_amount(most)}" if most else "none"
@@ -58,15 +81,22 @@ def _nobody_has(job: Job, hosts: Sequence[HostInfo]) -> Reason:
                   f"`worker start --resource {name}={amount}` starts one that has")  # fmt: skip
 
 
-def _has(amounts: Mapping[str, int], needs: Mapping[str, int]) -> bool:
+def has(amounts: Mapping[str, int], needs: Mapping[str, int]) -> bool:
+    """Whether amounts are enough for needs."""
     return all(amounts.get(name, 0) >= amount for name, amount in needs.items())
+
+
+def is_able(host: HostInfo, job: Job) -> bool:
+    """Whether a host has in all what a job needs."""
+    return has(_total(host), job.needs)
 
 
 def _total(host: HostInfo) -> dict[str, int]:
     return {**host.resources, SLOTS: host.workers}
 
 
-def _free(host: HostInfo, running: Sequence[Job]) -> dict[str, int]:
+def free_of(host: HostInfo, running: Sequence[Job]) -> dict[str, int]:
+    """Return what a host has, its workers among it, that none of these jobs uses."""
     return {
         name: total - sum(_used(other, name) for other in running)
         for name, total in _total(host).items()

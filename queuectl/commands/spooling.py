@@ -33,29 +33,53 @@ def produce(ctx: Context, args: Args) -> Result:
             expected = "a message: one line that is not empty"
             raise BadValue(what="produce", value=message, expected=expected)
     check_queue_name(args.queue, "produce")
-    path = spool_path(directory_of(ctx, args.spool), args.queue)
+    directory = directory_of(ctx, args.spool)
+    path = spool_path(directory, args.queue)
     data = b"".join(os.fsencode(message) + b"\n" for message in messages)
     try:
         _append(path, data)
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from None
     text = f"{plural(len(messages), 'message')} appended to {path}"
-    return say(text, {"queue": args.queue, "messages": len(messages), "file": path})
+    named = args.spool is not None or ctx.environ.get("QUEUECTL_SPOOL")
+    notes = () if named else _unread(ctx, directory, args.queue)
+    facts = {"queue": args.queue, "messages": len(messages), "file": path}
+    return say(text, facts, notes=notes)
+
+
+def _unread(ctx: Context, directory: str, queue: str) -> tuple[str, ...]:
+    """Return a remark when services here read another directory, and none of them reads this one."""
+    from queuectl.commands.readers import reading_here
+
+    places = [place.directory for place in reading_here(ctx.environ) if place.covers(queue)]
+    if not places or os.path.realpath(directory) in places:
+        return ()
+    others = " and ".join(sorted(set(places)))
+    return (f"no service here reads {directory}, one reads {others}: produce --spool {places[0]}",)
 
 
 def directory_of(ctx: Context, given: str | None) -> str:
-    """Return the spool directory: the one given must be there, the default is made."""
+    """Return the spool directory: one that somebody named must be there, the default is made."""
     if given is not None:
         path = os.path.normpath(os.path.join(ctx.cwd, os.path.expanduser(given)))
-        if not os.path.isdir(path):
-            raise UsageError(f"--spool {given}: there is no such directory")
+        check_directory("--spool ", path)
         return path
     path = spool_directory(ctx.environ)
+    if ctx.environ.get("QUEUECTL_SPOOL"):
+        check_directory("QUEUECTL_SPOOL=", path)
+        return path
     try:
         make_private(path)
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from None
     return path
+
+
+def check_directory(said: str, path: str) -> None:
+    """Raise UsageError for what is no directory; `said` is how it was named."""
+    if not os.path.isdir(path):
+        what = "that is no directory" if os.path.lexists(path) else "there is no such directory"
+        raise UsageError(f"{said}{path}: {what}")
 
 
 def spool_path(directory: str, queue: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from queuectl.commands import picking
 from queuectl.commands.result import Column, Result, Table
-from queuectl.job import CANCELLED, COMPLETED, DEAD
+from queuectl.job import CANCELLED
 from queuectl.record import Record
+from queuectl.store.base import Ended
 from queuectl.timespec import DAY, HOUR, describe_duration
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from queuectl.grammar.table import Args
     from queuectl.job import Job
 
-#: jobs that are looked at, those that ended last
+#: jobs whose lengths are looked at, those that ended last
 RECENT = 5000
 COLUMNS = (
     Column("QUEUE"),
@@ -31,48 +32,48 @@ COLUMNS = (
 )
 
 
-class Summary(Record):
-    """Of one queue; lengths in ms, None where nothing ran."""
+class Lengths(Record):
+    """Of some jobs of one queue: half of them took no longer, and 95 of 100; None of nothing. In ms."""
 
-    hour: int
-    day: int
-    #: of the day: dead, and completed after more than one attempt
-    dead: int
-    retried: int
+    #: of how many, also such as died without a start
+    jobs: int
     waited: tuple[int, int] | None
     ran: tuple[int, int] | None
 
 
 def stats(ctx: Context, args: Args) -> Result:
-    """Run the command: of the last day, and of no more than the jobs that ended last."""
+    """Run the command: all that ended in the last day is counted, the newest of it is measured."""
     picking.check_queues(ctx.store, args.queue)
     now = ctx.store.now()
-    recent = ctx.store.finished(RECENT)
-    since = min((job.finished_at or now for job in recent), default=now)
-    cut = len(recent) == RECENT and since > now - DAY
+    counted = {one.queue: one for one in ctx.store.tally(now - DAY, now - HOUR)}
     queues = args.queue or [queue.name for queue in ctx.store.queues()]
-    by_queue = {name: summary([job for job in recent if job.queue == name], now) for name in queues}
-    shown = {name: one for name, one in by_queue.items() if one.day or args.queue}
-    notes = []
-    if cut:
-        span = describe_duration(now - since)
-        notes.append(f"counted over the {RECENT:,} jobs that ended last, which is {span}")
+    shown = [counted.get(name, Ended(name, 0, 0, 0, 0)) for name in queues]
+    shown = [one for one in shown if one.jobs or args.queue]
     if not shown:
         return Result([], notes=("nothing has ended in the last day",))
-    rows = [_cells(name, one) for name, one in shown.items()]
-    data = [{"queue": name, **_data(one)} for name, one in shown.items()]
+    newest = [job for job in ctx.store.finished(RECENT) if (job.finished_at or 0) > now - DAY]
+    measured = {
+        one.queue: lengths([job for job in newest if job.queue == one.queue]) for one in shown
+    }
+    ended = sum(one.jobs for one in counted.values())
+    notes = []
+    if ended > sum(job.state != CANCELLED for job in newest):
+        since = min((job.finished_at or now for job in newest), default=now)
+        notes.append(
+            f"WAITED and RAN are of the {len(newest):,} jobs that ended last,"
+            f" {describe_duration(now - since)} of the day; the counts are of all"
+        )
+    rows = [_cells(one, measured[one.queue]) for one in shown]
+    data = [_data(one, measured[one.queue]) for one in shown]
     return Result(data, (Table(COLUMNS, rows),), notes)
 
 
-def summary(jobs: Sequence[Job], now: int) -> Summary:
-    """Return what final jobs amount to: counts of the last hour and day, lengths of the day."""
-    day = [job for job in jobs if (job.finished_at or 0) > now - DAY and job.state != CANCELLED]
-    ran = [job for job in day if job.started_at is not None and job.finished_at is not None]
-    return Summary(
-        sum(1 for job in day if (job.finished_at or 0) > now - HOUR),
-        len(day),
-        sum(1 for job in day if job.state == DEAD),
-        sum(1 for job in day if job.state == COMPLETED and job.attempts > 1),
+def lengths(jobs: Sequence[Job]) -> Lengths:
+    """Return how long final jobs waited and ran; those that were cancelled are left out."""
+    ended = [job for job in jobs if job.state != CANCELLED]
+    ran = [job for job in ended if job.started_at is not None and job.finished_at is not None]
+    return Lengths(
+        len(ended),
         middle_and_most([max(0, (job.started_at or 0) - job.due_at) for job in ran]),
         middle_and_most([max(0, (job.finished_at or 0) - (job.started_at or 0)) for job in ran]),
     )
@@ -87,18 +88,21 @@ def middle_and_most(lengths: Sequence[int]) -> tuple[int, int] | None:
     return ordered[last // 2], ordered[-(-last * 95 // 100)]
 
 
-def _cells(name: str, one: Summary) -> tuple[str | None, ...]:
-    lengths = [
+def _cells(one: Ended, of: Lengths) -> tuple[str | None, ...]:
+    spans = [
         None if pair is None else describe_duration(pair[at])
-        for pair in (one.waited, one.ran) for at in (0, 1)
+        for pair in (of.waited, of.ran) for at in (0, 1)
     ]  # fmt: skip
-    return name, str(one.hour), str(one.day), str(one.dead), str(one.retried), *lengths
+    return one.queue, str(one.recent), str(one.jobs), str(one.dead), str(one.retried), *spans
 
 
-def _data(one: Summary) -> dict[str, object]:
-    waited, ran = one.waited or (None, None), one.ran or (None, None)
+def _data(one: Ended, of: Lengths) -> dict[str, object]:
+    waited, ran = of.waited or (None, None), of.ran or (None, None)
     return {
-        "hour": one.hour, "day": one.day, "dead": one.dead, "retried": one.retried,
+        "queue": one.queue,
+        "hour": one.recent, "day": one.jobs, "dead": one.dead, "retried": one.retried,
         "waited_p50_ms": waited[0], "waited_p95_ms": waited[1],
         "ran_p50_ms": ran[0], "ran_p95_ms": ran[1],
+        # of how many of the day these lengths are: of all, or of the newest
+        "measured": of.jobs, "sampled": of.jobs < one.jobs,
     }  # fmt: skip

@@ -6,6 +6,7 @@ import os
 
 from queuectl.commands import acting, picking
 from queuectl.commands.drafts import Maker, about_past, check_command
+from queuectl.commands.lost import take_back
 from queuectl.commands.result import Result, say
 from queuectl.errors import EXIT_FAILED, BadValue, Refused, UsageError, did_you_mean
 from queuectl.grammar.selection import parse_words
@@ -147,7 +148,7 @@ def _edit(
 
 
 def move(ctx: Context, args: Args) -> Result:
-    """Run `move`: to another queue, or before or behind all that waits."""
+    """Run `move`: to another queue, or before or behind all that is ready."""
     if args.first + args.last + (args.to is not None) != 1:
         raise UsageError("move where? one of --to QUEUE, --first and --last")
     to: str | None = args.to
@@ -166,6 +167,7 @@ def move(ctx: Context, args: Args) -> Result:
 def send_signal(ctx: Context, args: Args) -> Result:
     """Run `signal`: deliver it and no more; what becomes of the job is judged by its end."""
     number = _signal_number(args.signal)
+    take_back(ctx)
     payload = str(number).encode()
     verb = acting.Verb(
         "signal", "signalled", lambda store, ids: store.wish(ids, "signal", payload),
@@ -196,6 +198,7 @@ def _send_all(store: Store, job_id: int, payloads: Sequence[bytes]) -> Sequence[
 
 def send(ctx: Context, args: Args) -> Result:
     """Run `send`: a line for the standard input of a running job, or its end."""
+    take_back(ctx)
     job = picking.one_job(ctx, args.job)
     if job.policy.get("interactive") != "on":
         raise Refused(f"job {job.id} does not listen: enqueue it with --interactive")

@@ -62,21 +62,20 @@ class Tally:
             self.problems.append(f"line {number}: {error}")
 
     def ids(self) -> Iterator[int]:
-        """Yield the id of each new job."""
-        for first, last in self.ranges:
-            yield from range(first, last + 1)
+        """Return the id of each new job."""
+        return _each(self.ranges)
 
     @property
     def spans(self) -> list[str]:
-        """The ids of new jobs as ranges: `5-9`."""
+        """The ids of new jobs as ranges, for people: `5-9`."""
         return _spans(self.ranges)
 
     @property
     def data(self) -> dict[str, object]:
-        """What --json says."""
-        data: dict[str, object] = {"enqueued": self.jobs, "ids": self.spans}
+        """What --json says: every id is a number, one for each job."""
+        data: dict[str, object] = {"enqueued": self.jobs, "ids": list(self.ids())}
         if self.existing:
-            data.update(existing=self.existing, existing_ids=_spans(self.found))
+            data.update(existing=self.existing, existing_ids=list(_each(self.found)))
         return data
 
     @property
@@ -108,6 +107,11 @@ def _extend(ranges: list[tuple[int, int]], first: int, last: int) -> None:
         ranges[-1] = (ranges[-1][0], last)
     else:
         ranges.append((first, last))
+
+
+def _each(ranges: Sequence[tuple[int, int]]) -> Iterator[int]:
+    for first, last in ranges:
+        yield from range(first, last + 1)
 
 
 def _spans(ranges: Sequence[tuple[int, int]]) -> list[str]:

@@ -33,11 +33,19 @@ def export(ctx: Context, args: Args) -> Result:
     """Run `export`: everything, or the jobs of a selection, with all that belongs to them."""
     lines = _Lines(ctx, args)
     if args.file in (None, _STANDARD):
-        return Result(None, (Stream((1, line) for line in lines),))
+        return Result(_documents(lines), (Stream((1, line) for line in lines),))
     path = os.path.join(ctx.cwd, os.path.expanduser(args.file))
     _write_new(path, lines, force=args.force)
     text = f"{plural(lines.jobs, 'job')} exported to {path}"
     return say(text, {"file": path, "jobs": lines.jobs})
+
+
+def _documents(lines: Iterable[bytes]) -> Iterator[object]:
+    """Yield what each line holds, for --json: one array, written as it is read."""
+    import json
+
+    for line in lines:
+        yield json.loads(line)
 
 
 class _Lines:

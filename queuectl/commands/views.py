@@ -29,7 +29,7 @@ JOB_COLUMNS = (
     Column("ID", right=True),
     Column("STATE", styles=STATE_STYLES),
     Column("QUEUE", optional=True),
-    Column("NAME", optional=True),
+    Column("NAME", optional=True, elastic=True),
     Column("PRIO", optional=True, right=True),
     Column("ARRAY", optional=True, right=True),
     Column("TRIES", optional=True, right=True),
@@ -53,7 +53,7 @@ def job_cells(job: Job, around: Surroundings, host: str | None = None) -> Sequen
         f"{job.attempts}/{job.max_retries + 1}"
         if job.attempts > 1 or job.state == FAILED
         else None,
-        took(job, around.now),
+        None if job.host in around.dead else took(job, around.now),
         waits_for(job, around),
         host,
         reason(job, around, apart=WAITING),
@@ -138,6 +138,8 @@ def job_data(job: Job) -> dict[str, object]:
         "paused": job.paused,
         "reason": job.reason,
         "exit_code": job.exit_code,
+        "ending": job.ending,
+        "signal": job.signal,
         "created_at": iso_time(job.created_at),
         "due_at": iso_time(job.due_at),
         "next_run_at": iso_time(job.next_run_at),
@@ -239,7 +241,7 @@ def waiting_order(job: Job) -> tuple[int, int, int]:
 DEAD_COLUMNS = (
     Column("ID", right=True),
     Column("QUEUE", optional=True),
-    Column("NAME", optional=True),
+    Column("NAME", optional=True, elastic=True),
     Column("DIED"),
     Column("TRIES", right=True),
     Column("REASON", elastic=True),

@@ -8,11 +8,13 @@ from queuectl.commands import picking
 from queuectl.commands.context import is_dumb
 from queuectl.commands.jobs import NO_WORKERS
 from queuectl.commands.progress import meter
-from queuectl.commands.reasons import reasons_for, surroundings
+from queuectl.commands.reasons import reasons_for, surroundings, takers
 from queuectl.commands.result import Result, Stream, plural, say
+from queuectl.commands.shortage import nobody_has
 from queuectl.errors import EXIT_WAIT_FAILED
 from queuectl.grammar.selection import Selection, resolve_single
-from queuectl.job import CANCELLED, COMPLETED, FINAL, PROCESSING, STATES
+from queuectl.host.life import living
+from queuectl.job import CANCELLED, COMPLETED, FINAL, STATES
 from queuectl.process.output import STDERR, STDOUT
 from queuectl.store.base import Filter
 from queuectl.timespec import describe_duration
@@ -31,7 +33,12 @@ _TOLD = 500
 #: and that are named in a remark
 _NAMED = 5
 #: reasons of jobs that nothing moves but somebody who acts, and how to say so
-_KEPT = {"paused": "paused", "stopped": "paused", "never-met": "never going to start"}
+_KEPT = {
+    "paused": "paused",
+    "stopped": "paused",
+    "never-met": "never going to start",
+    "lost": "lost, as its host is dead: `worker start` takes it back",
+}
 _CLOSED = {
     "queue-paused": "queue {0} is paused, `queue resume {0}` opens it",
     "no-worker-for-queue": "no worker takes from queue {0}, `worker start --queue {0}` starts one",
@@ -58,7 +65,7 @@ def wait(ctx: Context, args: Args) -> Result:
         return say("nothing to wait for", [])
     deadline = None if args.timeout is None else time.monotonic() + args.timeout / 1000
     waiting = any(job.state not in FINAL for job in jobs.values())
-    nobody = waiting and not any(host.workers for host in ctx.store.hosts())
+    nobody = waiting and not any(host.workers for host in living(ctx.store))
     notes = [NO_WORKERS] if nobody else []
     watch: _Watch | _Crowd
     if len(jobs) > _TOLD:
@@ -154,7 +161,14 @@ class _Watch:
         for _ in self._lines:
             pass
         data = [
-            {"id": job.id, "state": job.state, "reason": job.reason, "exit_code": job.exit_code}
+            {
+                "id": job.id,
+                "state": job.state,
+                "reason": job.reason,
+                "exit_code": job.exit_code,
+                "ending": job.ending,
+                "signal": job.signal,
+            }
             for job in self._seen.values()
         ]
         amiss = [job for job in self._seen.values() if job.state not in self._wanted]
@@ -203,8 +217,6 @@ class _Watch:
 
 def stuck(store: Store, jobs: Sequence[Job], of: int) -> list[str]:
     """Return a line for each thing that keeps some of these jobs waiting until somebody acts."""
-    if all(job.state == PROCESSING and not job.paused for job in jobs):
-        return []
     around = surroundings(store)
     kept: dict[str, list[str]] = {}
     queues: dict[str, list[str]] = {}
@@ -214,9 +226,11 @@ def stuck(store: Store, jobs: Sequence[Job], of: int) -> list[str]:
         if how is not None:
             kept.setdefault(how, []).append(str(job.id))
             continue
-        what = next((_CLOSED[kind] for kind in _CLOSED if kind in kinds), None)
+        what = next((_CLOSED[kind].format(job.queue) for kind in _CLOSED if kind in kinds), None)
+        if "needs" in kinds:
+            what = nobody_has(job.needs, takers(job.queue, around))
         if what is not None:
-            queues.setdefault(what.format(job.queue), []).append(str(job.id))
+            queues.setdefault(what, []).append(str(job.id))
     lines = []
     for how, ids in kept.items():
         who = f"{len(ids)} of them {_are(ids)} {how}: {_some(ids)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queuectl.commands import picking, reasons, views
+from queuectl.commands.chains import Roots
 from queuectl.commands.outputs import output_of
 from queuectl.commands.result import Result, Table, Text
 from queuectl.errors import Refused
@@ -54,7 +55,7 @@ def _data(ctx: Context, job: Job) -> dict[str, object]:
 
 def _blocks(ctx: Context, job: Job, around: reasons.Surroundings) -> Iterator[Text | Table]:
     hosts = ctx.store.hosts()
-    facts = [*_facts(job, around, hosts), *_links(ctx, job)]
+    facts = [*_facts(ctx, job, around, hosts), *_links(ctx, job)]
     width = max(len(name) for name, _ in facts)
     head = f"job {job.id}" + (f" ({job.name})" if job.name else "") + f": {job.shown_state}"
     why = views.reason(job, around)
@@ -81,7 +82,7 @@ def _edges(ctx: Context, attempt: Attempt) -> list[str]:
 
 
 def _facts(
-    job: Job, around: reasons.Surroundings, hosts: Sequence[HostInfo]
+    ctx: Context, job: Job, around: reasons.Surroundings, hosts: Sequence[HostInfo]
 ) -> Iterator[tuple[str, str]]:
     how = "by a shell" if job.shell else "no shell"
     yield "command", f"{job.words}  ({how})"
@@ -91,7 +92,7 @@ def _facts(
     yield "place", ", ".join(place)
     why = reasons.reasons_for(job, around)
     if not job.is_final and why[0].kind not in ("running", "turn"):
-        yield "why", f"it {reasons.sentence(why)}"
+        yield "why", f"it {reasons.sentence(Roots(ctx.store).advised(job, why))}"
     policy = [f"max-retries {job.max_retries}", *(f"{k} {v}" for k, v in job.policy.items())]
     yield "policy", ", ".join(policy)
     yield (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from queuectl.commands import picking
-from queuectl.commands.reasons import COUNTED, reasons_for, sentence, surroundings
+from queuectl.commands.chains import Roots
+from queuectl.commands.reasons import reasons_for, sentence, surroundings
 from queuectl.commands.result import Result, Text, say
+from queuectl.commands.turns import rivals
 from queuectl.errors import NotFound
 from queuectl.grammar.selection import LAST
+from queuectl.host.life import living
 from queuectl.timespec import describe_duration
 
 TYPE_CHECKING = False
@@ -29,12 +32,12 @@ def why(ctx: Context, args: Args) -> Result:
     try:
         jobs = list(picking.jobs_of(ctx, chosen))
     except NotFound:
-        schedule = _schedule(ctx, args.which)
-        if schedule is None:
+        schedules = _schedules(ctx, args.which)
+        if not schedules:
             raise
-        return _of_schedule(ctx, schedule)
-    around = surroundings(ctx.store)
-    answers = [_answer(ctx.store, job, around) for job in jobs]
+        return _together([_of_schedule(ctx, one) for one in schedules])
+    around, roots = surroundings(ctx.store), Roots(ctx.store)
+    answers = [_answer(ctx.store, job, around, roots) for job in jobs]
     if not answers:
         return Result([], notes=(picking.where_they_are(ctx.store, chosen),))
     lines = "\n".join(f"job {answer['id']} {answer['why']}" for answer in answers)
@@ -42,11 +45,19 @@ def why(ctx: Context, args: Args) -> Result:
     return Result(answers[0] if single else answers, (Text(lines),))
 
 
-def _schedule(ctx: Context, words: Sequence[str]) -> Schedule | None:
-    """Return the schedule that a single word names, if it names one."""
-    if len(words) != 1:
-        return None
-    return next((one for one in ctx.store.schedules() if one.name == words[0]), None)
+def _schedules(ctx: Context, words: Sequence[str]) -> list[Schedule]:
+    """Return the schedules that words name, none where one of them names none."""
+    known = {one.name: one for one in ctx.store.schedules()}
+    named = dict.fromkeys(words)
+    return [known[word] for word in named] if known.keys() >= named.keys() else []
+
+
+def _together(answers: Sequence[Result]) -> Result:
+    """Return several answers as one; one stays as it is."""
+    if len(answers) == 1:
+        return answers[0]
+    blocks = [block for answer in answers for block in answer.blocks]
+    return Result([answer.data for answer in answers], blocks)
 
 
 def _of_schedule(ctx: Context, one: Schedule) -> Result:
@@ -55,7 +66,7 @@ def _of_schedule(ctx: Context, one: Schedule) -> Result:
     from queuectl.commands.schedules import last_job, local_zone, moment
 
     now, here = ctx.store.now(), local_zone(ctx.environ) if one.zone else ""
-    hosts = any(host.workers for host in ctx.store.hosts())
+    hosts = any(host.workers for host in living(ctx.store))
     if one.paused:
         kind, text = "paused", f"is paused; `schedule resume {one.name}` lets it go on"
     elif one.next_at is None:
@@ -76,10 +87,10 @@ def _of_schedule(ctx: Context, one: Schedule) -> Result:
     return say(f"schedule {one.name} {text}{last}", data)
 
 
-def _answer(store: Store, job: Job, around: Surroundings) -> dict[str, object]:
-    reasons = reasons_for(job, around)
+def _answer(store: Store, job: Job, around: Surroundings, roots: Roots) -> dict[str, object]:
+    reasons = roots.advised(job, reasons_for(job, around))
     if reasons[0].kind == "turn":
-        reasons = reasons_for(job, around, store.ahead_of(job.id, COUNTED))
+        reasons = reasons_for(job, around, rivals(store, job, around))
     return {
         "id": job.id,
         "state": job.state,

@@ -6,9 +6,11 @@ import os
 import time
 
 from queuectl.commands.context import ONE_SHOT, user_name
+from queuectl.commands.lost import about_dead
 from queuectl.commands.result import Column, Result, Table, jobs_named, plural, say, short_id
 from queuectl.errors import NotFound, QueuectlError, Refused, UsageError
 from queuectl.host.handover import is_detached
+from queuectl.host.life import dead_among
 from queuectl.resources import describe, format_amount, parse_resources
 from queuectl.timespec import describe_duration, format_time
 
@@ -33,7 +35,7 @@ _SHORTEST_ID = 4
 _COLUMNS = (
     Column("HOST"), Column("MACHINE"), Column("USER", optional=True), Column("PID", right=True),
     Column("WORKERS", right=True), Column("QUEUES", optional=True), Column("RUNNING", elastic=True, optional=True),
-    Column("RESOURCES", optional=True), Column("SINCE"), Column("SEEN", optional=True, telling=True), Column("STATE", styles={"stopping": "yellow", "here": "green"}, optional=True),
+    Column("RESOURCES", optional=True), Column("SINCE"), Column("SEEN", optional=True, telling=True), Column("STATE", styles={"stopping": "yellow", "here": "green", "dead": "red"}, optional=True),
 )  # fmt: skip
 
 
@@ -45,7 +47,7 @@ def start(ctx: Context, args: Args) -> Result:
     forget_remarks(ctx)
     queues = tuple(dict.fromkeys(args.queue))
     check_queues(ctx.store, queues)
-    resources = parse_resources(args.resource)
+    resources = parse_resources(args.resource, ctx.environ)
     if args.detach and (args.workers or 1) <= MOST_WORKERS:
         from queuectl.commands.detach import start_detached
 
@@ -263,7 +265,9 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
     now = ctx.store.now()
     own = ctx.running_host
     rows, data = [], []
-    for host in ctx.store.hosts():
+    hosts = ctx.store.hosts()
+    dead = dead_among(ctx.store, hosts)
+    for host in hosts:
         running = [
             held.job_id for held in ctx.store.held_by(host.id) if held.started_at is not None
         ]
@@ -271,6 +275,8 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
         # one that has heard has no workers any more, and still runs what they had
         if host.stop_requested or (running and not host.workers):
             state = "stopping"
+        if host.id in dead:
+            state = "dead"
         used = _used(ctx, host, running)
         rows.append((
             short_id(host.id), host.hostname, host.user, str(host.pid), str(host.workers),
@@ -282,16 +288,18 @@ def list_workers(ctx: Context, args: Args) -> Result:  # noqa: ARG001
             "host": host.id, "machine": host.hostname, "user": host.user, "pid": host.pid,
             "version": host.version, "workers": host.workers, "queues": list(host.queues),
             "running": running, "seen_ms_ago": max(0, now - host.seen_at),
-            "stop_requested": host.stop_requested,
+            "stop_requested": host.stop_requested, "dead": host.id in dead,
             "resources": dict(host.resources), "resources_used": used,
             **(_inside(own) if own is not None and own.id == host.id else {}),
         })  # fmt: skip
     if not rows:
         return Result([], (), ("no workers are running: start one with `worker start`",))
-    stale = [host for host in ctx.store.hosts() if host.is_silent(now)]
-    notes = [
+    gone = [host for host in hosts if host.id in dead]
+    notes = list(about_dead(gone, others=any(host.workers and host not in gone for host in hosts)))
+    notes += [
         f"host {short_id(host.id)} was last seen {describe_duration(now - host.seen_at)} ago"
-        for host in stale
+        for host in hosts
+        if host.is_silent(now) and host not in gone
     ]
     if own is not None:
         notes += _troubles(own)

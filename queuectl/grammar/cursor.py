@@ -13,7 +13,8 @@ from queuectl.grammar.reading import (
     read,
 )
 from queuectl.grammar.table import FLAG, OPTION, TAIL, Command, Param
-from queuectl.grammar.tokens import BLANKS, next_word
+from queuectl.grammar.tokens import next_word
+from queuectl.quoting import BLANKS
 from queuectl.record import Record
 
 TYPE_CHECKING = False

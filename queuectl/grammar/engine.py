@@ -9,7 +9,7 @@ import argparse
 
 from queuectl.errors import BadValue, UsageError, did_you_mean
 from queuectl.grammar.table import COMMON, FLAG, OPTION, TAIL, Args, Command, Param
-from queuectl.job import OTHER_WORDS, STATES
+from queuectl.job import STATES, state_meant
 from queuectl.timespec import parse_duration
 
 TYPE_CHECKING = False
@@ -129,10 +129,10 @@ def read_states(name: str, text: str) -> tuple[str, ...]:
 
 
 def _state(name: str, word: str) -> str:
-    if word in STATES:
-        return word
-    ours = OTHER_WORDS.get(word.lower())
-    hint = f"; did you mean {ours}?" if ours else did_you_mean(word, STATES)
+    if word.lower() in STATES:
+        return word.lower()
+    ours = state_meant(word)
+    hint = f"; did you mean {ours}?" if ours else ""
     raise BadValue(what=name, value=word, expected=f"a state ({', '.join(STATES)}){hint}")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from queuectl.errors import did_you_mean
 from queuectl.grammar.table import FLAG, HELP, JSON, OPTION, SESSION, Command, Param, Tail
 from queuectl.grammar.tokens import (
-    BLANKS,
     COMMENT,
     OPERATOR,
     OPERATORS,
@@ -16,6 +15,7 @@ from queuectl.grammar.tokens import (
     next_word,
     skip_blanks,
 )
+from queuectl.quoting import BLANKS
 from queuectl.record import Record
 
 TYPE_CHECKING = False

@@ -5,8 +5,8 @@ What is written out (an id, a name, `last`) must exist; ranges, filters and `all
 
 from __future__ import annotations
 
-from queuectl.errors import BadValue, NoSuchJob, NotFound, UsageError, did_you_mean
-from queuectl.job import OTHER_WORDS, STATES
+from queuectl.errors import BadValue, NoSuchJob, NotFound, UsageError
+from queuectl.job import STATES, state_meant
 from queuectl.record import Record
 from queuectl.store.base import Filter
 
@@ -35,7 +35,8 @@ class Selection(Record):
     queues: tuple[str, ...] = ()
     name: str | None = None
     since: int | None = None
-    exit_code: int | None = None
+    #: how the last attempt ended, see queuectl.endings
+    endings: tuple[tuple[str, int | None], ...] = ()
     #: id of an array
     array: int | None = None
 
@@ -52,11 +53,8 @@ class Selection(Record):
     @property
     def filtered(self) -> bool:
         """Whether a state or a filter restricts it."""
-        return bool(self.states or self.queues) or not (
-            self.name is None
-            and self.since is None
-            and self.exit_code is None
-            and self.array is None
+        return bool(self.states or self.queues or self.endings) or not (
+            self.name is None and self.since is None and self.array is None
         )
 
     def with_ranges(self, ids: Sequence[int]) -> Selection:
@@ -83,7 +81,7 @@ class Selection(Record):
             () if self.all else self.ranges,
             self.name,
             self.since,
-            self.exit_code,
+            self.endings,
             array=self.array,
         )
 
@@ -194,7 +192,7 @@ def _id_of(
         return item
     found = store.id_of_name(item)
     if found is None:
-        ours = OTHER_WORDS.get(item.lower())
-        hint = f"; did you mean {ours}?" if ours else did_you_mean(item, (*STATES, ALL, LAST))
+        ours = state_meant(item, ALL, LAST)
+        hint = f"; did you mean {ours}?" if ours else ""
         raise NotFound(f"no job {item}{hint}")
     return found

@@ -86,6 +86,8 @@ class Command(Record):
     topic: str = ""
     #: whether it acts on the session or machine of who typed it, so that no socket may ask for it
     local: bool = False
+    #: whether it only looks at what is in the store, so that none is made for it
+    looks: bool = False
 
     @property
     def name(self) -> str:

@@ -1,19 +1,17 @@
 """Words of a line: quotes, comments, operators and JSON, with the place of each. Pure.
 
-Quoting is the POSIX shell's (XCU 2.2): '…' is literal, in "…" a backslash escapes $ ` " and itself,
-elsewhere it escapes any character. Nothing is expanded.
+Quoting is the POSIX shell's (queuectl.quoting). Nothing is expanded.
 """
 
 from __future__ import annotations
 
+from queuectl.quoting import BLANKS, quoted
 from queuectl.record import Record
 
-BLANKS = " \t\r\n"
 #: what separates or redirects commands in a shell; here never
 OPERATORS = ";|&<>"
 WORD, OPERATOR, COMMENT = "word", "operator", "comment"
 _SPECIAL = frozenset("'\"\\" + OPERATORS)
-_ESCAPED_IN_DOUBLE = '$`"\\'
 
 
 class Word(Record):
@@ -68,7 +66,7 @@ def _special_word(text: str, start: int) -> Word:
         if char in BLANKS or char in OPERATORS:
             break
         if char in "'\"":
-            part, position, closed = _quoted(text, position)
+            part, position, closed = quoted(text, position)
             parts.append(part)
             if not closed:
                 return Word("".join(parts), start, position, WORD, char)
@@ -81,33 +79,11 @@ def _special_word(text: str, start: int) -> Word:
     return Word("".join(parts), start, position)
 
 
-def _quoted(text: str, start: int) -> tuple[str, int, bool]:
-    """Read a quoted part: what it says, where it ends, and whether its quote was closed."""
-    quote = text[start]
-    if quote == "'":
-        end = text.find("'", start + 1)
-        if end < 0:
-            return text[start + 1 :], len(text), False
-        return text[start + 1 : end], end + 1, True
-    parts: list[str] = []
-    position = start + 1
-    while position < len(text):
-        char = text[position]
-        if char == '"':
-            return "".join(parts), position + 1, True
-        if char == "\\" and text[position + 1 : position + 2] in _ESCAPED_IN_DOUBLE:
-            position += 1
-            char = text[position : position + 1]
-        parts.append(char)
-        position += 1
-    return "".join(parts), len(text), False
-
-
 def unquote_whole(text: str) -> str:
     """Return what a text says that is one quoted string from end to end; any other as it is."""
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
         return text
-    inner, end, closed = _quoted(text, 0)
+    inner, end, closed = quoted(text, 0)
     return inner if closed and end == len(text) else text
 
 
@@ -116,7 +92,7 @@ def quotes_closed(text: str) -> bool:
     position = 0
     while position < len(text):
         if text[position] in "'\"":
-            _, position, closed = _quoted(text, position)
+            _, position, closed = quoted(text, position)
             if not closed:
                 return False
         else:

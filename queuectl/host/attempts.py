@@ -6,12 +6,14 @@ command. What others ask of a running job arrives here on the pump's thread.
 
 from __future__ import annotations
 
+import os
+
 from queuectl.failpoint import reach
 from queuectl.host.threads import Running
 from queuectl.host.wishes import EarlyWishes, grant
 from queuectl.job import CANNOT_START, Outcome
 from queuectl.paths import output_path
-from queuectl.process.attempt import Control, HostTrouble, account_env, plan_for, run
+from queuectl.process.attempt import Control, HostTrouble, account_env, plan_for, run, way_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Attempts:
         self._lock = lock
         self._failed = failed
         self._env = account_env()
+        self._way_back = way_back(store.public_url, os.environ)
         #: of a shared store, set before anything is claimed
         self.tenancy: Tenancy | None = None
         self._running: dict[str, Running] = {}
@@ -127,8 +130,9 @@ class Attempts:
         try:
             share = self._queue.share(claim) if claim.needs else {}
             plan = plan_for(
-                claim, base_env=self._env, slot=worker.slot, output_path=path, share=share
-            )
+                claim, base_env=self._env, slot=worker.slot, output_path=path, share=share,
+                way_back=self._way_back,
+            )  # fmt: skip
             return run(plan, control, on_start=on_start)
         except HostTrouble:
             raise

@@ -203,6 +203,14 @@ def log_path(local: str, host_id: str) -> str:
     return f"{logs_directory(local, os.environ)}/{host_id}.log"
 
 
+def check_log(local: str) -> None:
+    """Raise OSError where a host without a terminal could write no log; makes the directory."""
+    path = log_path(local, f".{os.getpid()}")
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.unlink(path)
+
+
 def _open_log(path: str) -> int | None:
     directory = os.path.dirname(path)
     try:

@@ -86,6 +86,16 @@ class Header(Record):
     boot: str
     heartbeat: int
 
+    @property
+    def same_boot(self) -> bool:
+        """Whether the machine has not been started anew since."""
+        return self.boot == boot_id()
+
+    @property
+    def judged_here(self) -> bool:
+        """Whether its lock tells a process of here if it lives: not of another container."""
+        return not self.same_boot or self.pid_namespace == pid_namespace()
+
 
 def boot_id() -> str:
     """Return what tells this boot of the machine from every other."""
@@ -279,11 +289,7 @@ class OtherHost:
 
     def header(self) -> Header | None:
         """Return who wrote it; None if it cannot be read as a host file."""
-        data = os.pread(self._file, _HEADER.size, 0)
-        if len(data) < _HEADER.size or not data.startswith(_MAGIC):
-            return None
-        _, pid, pid_start, namespace, boot, heartbeat = _HEADER.unpack(data)
-        return Header(pid, pid_start, namespace, boot.decode(errors="replace"), heartbeat)
+        return _header_of(self._file)
 
     def slots(self) -> Iterator[Slot]:
         """Yield the records in use; what is none is passed over."""
@@ -301,6 +307,20 @@ class OtherHost:
                 os.unlink(path)
             except OSError:
                 pass
+
+
+def _header_of(file: int) -> Header | None:
+    data = os.pread(file, _HEADER.size, 0)
+    if len(data) < _HEADER.size or not data.startswith(_MAGIC):
+        return None
+    _, pid, pid_start, namespace, boot, heartbeat = _HEADER.unpack(data)
+    return Header(pid, pid_start, namespace, boot.decode(errors="replace"), heartbeat)
+
+
+def speaks_here(file: int) -> bool:
+    """Whether an open host file is one, and of this pid namespace or another boot: see `Header`."""
+    header = _header_of(file)
+    return header is not None and header.judged_here
 
 
 def _unpack(data: bytes) -> Slot | None:

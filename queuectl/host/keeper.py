@@ -2,8 +2,8 @@
 
 One beats the heart, and nothing else, so that nobody takes the host for dead while the other waits
 for the store. The other recovers hosts that are dead, reaps what jobs left behind, prunes what the
-settings no longer keep, and sweeps up files of jobs that other machines have pruned. It never writes
-to the store by itself: that goes through the pump.
+settings no longer keep and what pruned jobs had in common, and sweeps up files of jobs that other
+machines have pruned. It never writes to the store by itself: that goes through the pump.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ PRUNE_MOST = 500
 PRUNE_PAUSE = 0.05
 #: seconds between two looks for files of jobs that other machines have pruned, and until the first
 SWEEP, FIRST_SWEEP = 3600.0, 120.0
+#: seconds between two looks for what was stored once for jobs that are all gone, and until the first
+TIDY, FIRST_TIDY = 86400.0, 600.0
 
 
 class Keeper:
@@ -46,7 +48,7 @@ class Keeper:
         self._host = host
         #: no more rounds; and no more beats
         self._stop, self._dead = threading.Event(), threading.Event()
-        self._recoverer = Recoverer(store, host.id, host.call, host.failed)
+        self._recoverer = Recoverer(store, host.id, host.call, host.failed, host.recovered)
         self._heart = threading.Thread(
             target=self._every, args=(BEAT, host.beat, self._dead), name="heart", daemon=True
         )
@@ -55,6 +57,7 @@ class Keeper:
         )
         self._renewed = self._pruned = time.monotonic()
         self._swept = self._pruned + FIRST_SWEEP - SWEEP
+        self._tidied = self._pruned + FIRST_TIDY - TIDY
 
     def start(self) -> None:
         """Begin, with a look for dead hosts."""
@@ -90,7 +93,8 @@ class Keeper:
         self._recoverer.look()
         reap_orphans(set())
         now = time.monotonic()
-        if now - self._renewed >= RENEW:
+        # a write that says when the store takes some again, too
+        if now - self._renewed >= RENEW or self._host.store_trouble:
             self._host.renew()
             self._renewed = now
         if now - self._pruned >= PRUNE:
@@ -99,6 +103,11 @@ class Keeper:
         if self._store.lease is not None and now - self._swept >= SWEEP:
             self._swept = now
             sweep(self._store, lambda: self._stop.wait(PRUNE_PAUSE))
+        if now - self._tidied >= TIDY:
+            self._tidied = now
+            found = self._store.unused()
+            if found:
+                self._host.call(lambda store: store.drop_unused(found))
 
     def _prune(self) -> None:
         """Delete what the settings no longer keep, some at a time."""

@@ -61,6 +61,9 @@ class Events:
     def woken(self, host: HostInfo | None) -> None:
         """Hear that the store changed, and what is in the host's own row now."""
 
+    def troubled(self) -> None:
+        """Hear that the store cannot be used, or can be used again: `Pump.trouble` says why."""
+
     def failed(self, error: Exception) -> None:
         """Hear of an error that should not have been; the pump goes on."""
 
@@ -97,8 +100,10 @@ class Pump:
         self._fire_after = 0.0
         self._failures = 0
         self._given_up = threading.Event()
-        #: what keeps the store from being used, if anything does
+        #: what keeps the store from being used, if anything does: a store that took no write
+        #: counts as such until it has taken one
         self.trouble: str | None = None
+        self._unwritten = False
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
 
     def start(self) -> None:
@@ -123,6 +128,11 @@ class Pump:
         finally:
             self._end()
 
+    @property
+    def failing(self) -> bool:
+        """Whether the last thing that was tried with the store has failed."""
+        return self._failures > 0
+
     def _turn(self, *, poked: bool) -> bool:
         """Exchange what there is and sleep; True if another process poked this host meanwhile."""
         try:
@@ -133,15 +143,22 @@ class Pump:
                 self._next_due = None
                 self._queue.changed()
             self._exchange(self._queue.collect())
-            self._failures, self.trouble = 0, None
+            self._failures = 0
+            if not self._unwritten:
+                self._trouble(None)
             return self._sleep()
         except Exception as error:  # noqa: BLE001 - the pump must outlive anything
             if not isinstance(error, QueuectlError):
                 self._events.failed(error)
-            self.trouble = str(error)
+            self._trouble(str(error))
             self._given_up.wait(PATIENCE[min(self._failures, len(PATIENCE) - 1)])
             self._failures += 1
             return True
+
+    def _trouble(self, text: str | None) -> None:
+        before, self.trouble = self.trouble, text
+        if (before is None) is not (text is None):
+            self._tell(self._events.troubled)
 
     def _end(self) -> None:
         self._queue.closed()
@@ -223,8 +240,10 @@ class Pump:
         try:
             done = self._commit(batch)
         except Exception as error:
+            self._unwritten = True
             self._put_back(batch, error)
             raise
+        self._unwritten = self._unwritten and not _has_written(batch, done)
         if batch.settlements:
             reach("after-settle-commit")
         if any(done.claims):
@@ -328,7 +347,17 @@ class Pump:
                 except StoreUnavailable as alone:
                     answer = (None, alone)
                     error = alone if isinstance(alone, StoreBusy) else error
+            if answer[1] is None:
+                # it does take some
+                self._unwritten = False
             _resolve(future, answer)
+
+
+def _has_written(batch: Batch, done: _Done) -> bool:
+    """Whether a store that has committed this takes writes; a claim that found nothing is none."""
+    if batch.settlements or batch.starts or batch.returns or any(done.claims):
+        return True
+    return any(error is None for _, error in done.answers)
 
 
 def _resolve(future: Future[Any], answer: Answer) -> None:

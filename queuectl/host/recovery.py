@@ -16,6 +16,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 
 from queuectl.clocks import boot_clock
 from queuectl.errors import Refused, StoreUnavailable
@@ -25,13 +26,12 @@ from queuectl.host.hostfile import (
     RUNNING,
     STARTING,
     OtherHost,
-    boot_id,
-    pid_namespace,
 )
 from queuectl.job import LOST, Outcome, Output
 from queuectl.paths import host_path, hosts_directory, output_path, wake_path
 from queuectl.process.attempt import end_survivors, pid_start
 from queuectl.process.output import recovered
+from queuectl.record import Record
 from queuectl.store.base import Settlement
 from queuectl.store.expiry import recover_expired
 
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from queuectl.host.hostfile import Header, Slot
-    from queuectl.store.base import Held, Store
+    from queuectl.store.base import Held, Settled, Store
+
+    #: how an attempt of a dead host is taken to have ended, and what became of its job
+    Told = tuple[Settlement, Settled]
 
 #: seconds without a heartbeat after which a host whose lock is held counts as stalled
 LEASE = 60.0
@@ -55,6 +58,20 @@ EXEC = 0.05
 AT_ONCE = 8
 
 
+class Recovered(Record):
+    """What has been done about the claims of a host that has died. Committed."""
+
+    host: str
+    #: the jobs it had
+    jobs: tuple[int, ...]
+    #: those that do not simply wait again as if they had never been claimed
+    told: tuple[Told, ...]
+
+
+def _tell_nobody(_: Recovered) -> None:
+    """Say nothing."""
+
+
 class Recoverer:
     """Looks after the other hosts of a store. One thread."""
 
@@ -64,12 +81,17 @@ class Recoverer:
         own_id: str,
         call: Callable[[Callable[[Store], Any]], Any],
         failed: Callable[[Exception], None],
+        recovered: Callable[[Recovered], None] = _tell_nobody,
     ) -> None:
-        """`call` runs a write of the store where this process writes; `failed` hears of errors."""
+        """`call` runs a write of the store where this process writes.
+
+        `failed` hears of errors, `recovered` of each host that had jobs; on the thread that looks.
+        """
         self._store = store
         self._own_id = own_id
         self._call = call
         self._failed = failed
+        self._tell = recovered
         self._directory = hosts_directory(store.local_directory)
         #: heartbeats that were too old, and when that was first seen
         self._stalled: dict[str, tuple[int, float]] = {}
@@ -94,6 +116,13 @@ class Recoverer:
             # clients of the Python API and hosts behind HTTP: they have no file here
             done += recover_expired(self._store, self._call)
         return done
+
+    def look_here(self) -> int:
+        """Recover the hosts that died on this machine, as `look` does; leases and stalled ones are left.
+
+        For a process that is no host and looks once.
+        """
+        return self._each(self._files(), self._look_at)
 
     def _each(self, hosts: set[str], act: Callable[[str], int]) -> int:
         done = 0
@@ -126,13 +155,10 @@ class Recoverer:
             return 0
         with other:
             header = other.header()
-            if header is None:
-                return 0
-            same_boot = header.boot == boot_id()
-            if same_boot and header.pid_namespace != pid_namespace():
+            if header is None or not header.judged_here:
                 return 0
             if other.seize():
-                return self._recover(host_id, other, same_boot=same_boot)
+                return self._recover(host_id, other, same_boot=header.same_boot)
             self._check_heartbeat(host_id, header)
             return 0
 
@@ -172,18 +198,20 @@ class Recoverer:
     def _write(self, fates: _Fates, host_id: str, *, unless_renewed: bool = False) -> int:
         """Write what becomes of a host's claims; return how many of that failed."""
 
-        def write(store: Store) -> list[Exception]:
+        def write(store: Store) -> tuple[Recovered, list[Exception]]:
             if unless_renewed and host_id not in store.expired():
                 raise Refused(f"host {host_id} is there again")
             return fates.write(store, host_id)
 
         try:
-            failures = self._call(write)
+            done, failures = self._call(write)
         except Refused:
             return fates.count
         reach("after-recovery-commit")
         for error in failures:
             self._failed(error)
+        if done.jobs:
+            self._tell(done)
         return len(failures)
 
 
@@ -219,7 +247,7 @@ class _Fates:
 
     def __init__(self, local: str) -> None:
         self._local = local
-        self._fates: list[Callable[[Store], object]] = []
+        self._fates: list[tuple[int, Callable[[Store], list[Told]]]] = []
 
     @property
     def count(self) -> int:
@@ -238,7 +266,6 @@ class _Fates:
 
         After a crash of the machine a missing record does not mean that there was no start.
         """
-        pair = claim.job_id, claim.token
         if slot is not None and slot.outcome is not None:
             self._settle(claim, _with_output(slot.outcome, slot, self._path(claim)))
         elif claim.started_at is not None or (slot is not None and slot.phase == RUNNING):
@@ -246,43 +273,54 @@ class _Fates:
             left = _left_output(self._path(claim))
             self._settle(claim, Outcome(LOST, started_at=at, output=left))
         elif slot is None and same_boot:
-            self._fates.append(lambda store: store.release([pair]))
+            self._release(claim)
         else:
             self._lose(claim)
 
     def _settle(self, claim: Held, outcome: Outcome) -> None:
         settlement = Settlement(claim.job_id, claim.token, claim.run, outcome)
-        self._fates.append(lambda store: store.settle([settlement]))
+        self._add(claim, lambda store: [(settlement, one) for one in store.settle([settlement])])
 
     def _lose(self, claim: Held) -> None:
         pair = claim.job_id, claim.token
-        self._fates.append(lambda store: store.lose([pair]))
+        lost = Settlement(*pair, claim.run, Outcome(LOST))
+        self._add(claim, lambda store: [(lost, one) for one in store.lose([pair])])
+
+    def _release(self, claim: Held) -> None:
+        def release(store: Store) -> list[Told]:
+            store.release([(claim.job_id, claim.token)])
+            return []
+
+        self._add(claim, release)
+
+    def _add(self, claim: Held, fate: Callable[[Store], list[Told]]) -> None:
+        self._fates.append((claim.job_id, fate))
 
     def _path(self, claim: Held) -> str:
         return output_path(self._local, claim.job_id, claim.run)
 
-    def write(self, store: Store, host_id: str) -> list[Exception]:
-        """Write it all in one transaction and forget the host.
+    def write(self, store: Store, host_id: str) -> tuple[Recovered, list[Exception]]:
+        """Write it all in one transaction and forget the host; return what became of the jobs.
 
-        Returns the errors of those that cannot be written; then the host is not forgotten.
+        And the errors of those that cannot be written; then the host is not forgotten.
         """
+        jobs: list[int] = []
+        told: list[Told] = []
+        failures: list[Exception] = []
         with store.transaction():
-            failures = [error for fate in self._fates if (error := _write(store, fate))]
+            for job_id, fate in sorted(self._fates, key=itemgetter(0)):
+                try:
+                    with store.transaction():
+                        told += fate(store)
+                    jobs.append(job_id)
+                except StoreUnavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001 - the other jobs must not wait for it
+                    failures.append(error)
             if not failures:
                 store.forget(host_id)
             reach("before-recovery-commit")
-        return failures
-
-
-def _write(store: Store, fate: Callable[[Store], object]) -> Exception | None:
-    try:
-        with store.transaction():
-            fate(store)
-    except StoreUnavailable:
-        raise
-    except Exception as error:  # noqa: BLE001 - the other jobs must not wait for this one
-        return error
-    return None
+        return Recovered(host_id, tuple(jobs), tuple(told)), failures
 
 
 def _with_output(outcome: Outcome, slot: Slot, path: str) -> Outcome:

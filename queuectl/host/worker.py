@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from queuectl.host.lease import Guardian
+    from queuectl.host.recovery import Recovered
     from queuectl.host.registration import Crew
     from queuectl.host.threads import Running
     from queuectl.job import Claim, Outcome
@@ -63,6 +64,11 @@ class WorkerHost(Events):
         self.id = uuid.uuid4().hex
         self.store = store
         self.on_settled = on_settled
+        #: called on the pump's thread when `store_trouble` has begun or is over
+        self.on_trouble: Callable[[], None] | None = None
+        #: hears of hosts whose jobs this one has recovered, see `tell_recoveries`
+        self._on_recovered: Callable[[Recovered], None] | None = None
+        self._untold: deque[Recovered] = deque(maxlen=20)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._workers: list[Worker] = []
@@ -101,10 +107,15 @@ class WorkerHost(Events):
             return sum(not worker.leaving for worker in self._workers)
 
     @property
+    def store_trouble(self) -> str | None:
+        """What keeps this host from using its store, if anything does."""
+        return self._pump.trouble
+
+    @property
     def trouble(self) -> str | None:
         """What keeps this host from using its store or from starting jobs, if anything does."""
-        if self._pump.trouble:
-            return self._pump.trouble
+        if self.store_trouble:
+            return self.store_trouble
         with self._lock:
             return next((worker.trouble for worker in self._workers if worker.trouble), None)
 
@@ -235,7 +246,7 @@ class WorkerHost(Events):
         self._keeper.stop(left())
         self.queue.close()
         if self._pump.join(left()):
-            away = self._tenancy is not None and self._pump.trouble
+            away = self._tenancy is not None and self._pump.failing
             self._closed = not self.queue.waiting()[1] and not away and self._forget()
         else:
             self._pump.give_up()
@@ -323,6 +334,32 @@ class WorkerHost(Events):
         if asked is not None:
             how, workers = asked
             self.stop(workers, now=how == "now")
+
+    def tell_recoveries(self, hear: Callable[[Recovered], None]) -> None:
+        """Have somebody hear of every dead host whose jobs are recovered, those before now included.
+
+        On the keeper's thread, and on this one.
+        """
+        with self._lock:
+            self._on_recovered = hear
+            untold = tuple(self._untold)
+            self._untold.clear()
+        for one in untold:
+            hear(one)
+
+    def recovered(self, what: Recovered) -> None:
+        """Tell of a dead host. For the keeper."""
+        with self._lock:
+            hear = self._on_recovered
+            if hear is None:
+                self._untold.append(what)
+        if hear is not None:
+            hear(what)
+
+    def troubled(self) -> None:
+        """Tell that `store_trouble` has begun or is over."""
+        if self.on_trouble is not None:
+            self.on_trouble()
 
     def guarded_by(self, guardian: Guardian) -> None:
         """Keep somebody informed who ends this host's jobs if it lets its lease run out."""

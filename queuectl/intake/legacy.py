@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from queuectl.commands import GRAMMAR
+from queuectl.errors import readable
 from queuectl.job import DEAD, FAILED, PENDING, PROCESSING
 from queuectl.store.base import Filter
 
@@ -69,7 +70,7 @@ def _queue(ctx: Context, command: str) -> str:
     host = ctx.running_host
     workers = host.workers if host is not None else 0
     free = counts[PENDING] + counts[PROCESSING] <= workers
-    return f"Job {'started' if free else 'queued'}: {command}"
+    return f"Job {'started' if free else 'queued'}: {readable(command)}"
 
 
 def _all(ctx: Context) -> Iterator[str]:
@@ -129,7 +130,7 @@ def _facts(job: Job) -> dict[str, object]:
         "job_id": job.id,
         "status": FAILED if job.state == DEAD else job.state,
         "exit_code": _exit_code(job),
-        "command": job.words,
+        "command": readable(job.words),
     }
 
 

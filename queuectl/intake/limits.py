@@ -10,7 +10,12 @@ from queuectl.settings import BY_NAME, value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from queuectl.store.base import Store
+
+    #: family, kind, protocol, name, address
+    AddressInfo = tuple[Any, Any, int, str, Any]
 
 #: bytes of a message: it becomes one argument, and Linux takes no longer one (MAX_ARG_STRLEN)
 LONGEST_MESSAGE = 128 * 1024 - 1
@@ -54,21 +59,26 @@ def parse_address(flag: str, text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def listen(flag: str, text: str, *, allow_remote: bool) -> socket.socket:
-    """Return a listening socket. Raises UsageError for an address that is none or is not allowed.
+def resolve(flag: str, text: str, *, allow_remote: bool) -> AddressInfo:
+    """Return what getaddrinfo(3) says of an address to listen at; opens nothing.
 
-    Raises Refused when it cannot be had.
+    Raises UsageError for one that is none or is not allowed.
     """
     host, port = parse_address(flag, text)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"{flag} {text!r}: {getattr(error, 'strerror', error)}") from None
-    family, kind, protocol, _, address = found[0]
-    if not allow_remote and not is_loopback(str(address[0])):
+    if not allow_remote and not is_loopback(str(found[0][4][0])):
         raise UsageError(
             f"{flag} {text}: other machines could reach it; if they may: --allow-remote"
         )
+    return found[0]
+
+
+def listen(flag: str, text: str, *, allow_remote: bool) -> socket.socket:
+    """Return a listening socket. Raises what `resolve` raises, and Refused when it cannot be had."""
+    family, kind, protocol, _, address = resolve(flag, text, allow_remote=allow_remote)
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

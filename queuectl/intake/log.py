@@ -12,10 +12,15 @@ import threading
 import time
 from collections import deque
 
+from queuectl.host.handover import log_path
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Protocol
+
+    from queuectl.host.recovery import Recovered
+    from queuectl.store.base import Settled, Settlement
 
     class Log(Protocol):
         """Hears of events. Any thread; never blocks, never fails."""
@@ -29,8 +34,33 @@ ERROR, WARNING, INFO = "error", "warning", "info"
 _PRIORITY = {ERROR: "<3>", WARNING: "<4>", INFO: "<6>"}
 #: lines that wait to be written at the most
 _MOST = 10_000
+_SHORT = 8
 #: seconds that the last lines have at the end
 _PATIENCE = 1.0
+
+
+def tell_settled(log: Log, settlement: Settlement, settled: Settled) -> None:
+    """Say how an attempt has ended, unless somebody else has said so before."""
+    if settled.state is None:
+        return
+    outcome = settlement.outcome
+    log(
+        INFO if settled.state in ("completed", "cancelled", "pending") else WARNING,
+        f"job {settlement.job_id} {settled.state} ({outcome.reason})",
+        job=settlement.job_id, state=settled.state, attempt=settlement.run, reason=outcome.reason,
+    )  # fmt: skip
+
+
+def tell_recovered(log: Log, what: Recovered) -> None:
+    """Say which host has died, and what became of the attempts that it had under way."""
+    jobs = "1 job" if len(what.jobs) == 1 else f"{len(what.jobs)} jobs"
+    log(
+        WARNING,
+        f"recovered {jobs} of host {what.host[:_SHORT]}, which has died",
+        host=what.host, jobs=list(what.jobs),
+    )  # fmt: skip
+    for settlement, settled in what.told:
+        tell_settled(log, settlement, settled)
 
 
 class ServiceLog:
@@ -109,3 +139,21 @@ class ServiceLog:
             mark = "" if level == INFO else f"{level}: "
             line = f"{when} {mark}{text}\n"
         return line.encode("utf-8", "backslashreplace")
+
+
+def say_recovered(
+    words: Sequence[str], what: Iterable[Recovered], local: str, fd: int | None
+) -> None:
+    """Say what a `serve` that was killed, with these words, cannot say itself any more.
+
+    On a descriptor, or without one at the end of its own log. Raises OSError.
+    """
+    flags = " ".join(words).replace("=", " ")
+    form = "json" if "--log-format json" in flags else "text"
+    for one in what:
+        own = os.open(log_path(local, one.host), os.O_WRONLY | os.O_APPEND) if fd is None else -1
+        log = ServiceLog(own if fd is None else fd, form=form, environ=os.environ)
+        tell_recovered(log, one)
+        log.close()
+        if own >= 0:
+            os.close(own)

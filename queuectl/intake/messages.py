@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from queuectl.errors import QueuectlError
+from queuectl.errors import QueuectlError, quote
 from queuectl.intake.connection import Connection
 from queuectl.intake.deliver import Deliverer, add_each
 from queuectl.intake.limits import limits_of, listen, shown_address
@@ -180,7 +180,9 @@ class MessageIntake(LineServer):
         if not said.queue:
             raise QueuectlError("no queue before the blank: a line is QUEUE MESSAGE")
         if not said.message:
-            raise QueuectlError(f"no message for queue {said.queue!r}: a line is QUEUE MESSAGE")
+            raise QueuectlError(
+                f"no message for queue {quote(said.queue)}: a line is QUEUE MESSAGE"
+            )
         return self._deliverer.maker(said.queue)(said.message)
 
     def _add(self, jobs: Sequence[NewJob]) -> list[bytes]:

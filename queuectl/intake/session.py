@@ -165,7 +165,9 @@ class Session:
                     code = code or part.exit_code
                     notes += part.notes
             if code:
-                self._stream(_failed("; ".join(notes) or "it failed", code, data))
+                self._stream(
+                    _failed("; ".join(notes) or f"it ended with exit code {code}", code, data)
+                )
             else:
                 self._stream(_json(data))
         except Exception as error:  # noqa: BLE001 - a session outlives anything

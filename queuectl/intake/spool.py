@@ -14,7 +14,9 @@ import threading
 import time
 
 from queuectl.commands.queues import check_queue_name
-from queuectl.errors import NoSuchQueue, QueuectlError, Refused, StoreUnavailable, UsageError
+from queuectl.commands.readers import Reading
+from queuectl.commands.spooling import check_directory
+from queuectl.errors import NoSuchQueue, QueuectlError, Refused, StoreUnavailable
 from queuectl.failpoint import reach
 from queuectl.intake.deliver import Deliverer, add_each
 from queuectl.intake.limits import LONGEST_MESSAGE
@@ -75,13 +77,14 @@ class SpoolIntake:
         only: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """Open nothing yet. Raises UsageError when there is no such directory."""
-        if not os.path.isdir(directory):
-            raise UsageError(f"--spool {directory}: there is no such directory")
+        check_directory("--spool ", directory)
         self.where = os.path.realpath(directory)
         self._host = host
         self._store = host.store
         self._log = log
         self._only = frozenset(only)
+        self._environ = environ
+        self._reading: Reading | None = None
         self._deliverer = Deliverer(PeerContext(host, environ, lambda: False))
         self._queues: dict[str, _Queue] = {}
         #: the directory's entries at the last look
@@ -108,6 +111,7 @@ class SpoolIntake:
 
     def start(self) -> None:
         """Begin to read."""
+        self._reading = Reading(self._environ, self.where, sorted(self._only))
         for thread in self._threads:
             thread.start()
 
@@ -118,6 +122,8 @@ class SpoolIntake:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout)
+        if self._reading is not None:
+            self._reading.close()
 
     def reload(self) -> None:
         """Look again, and say again what is amiss."""

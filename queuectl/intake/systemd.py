@@ -23,6 +23,8 @@ NotifyAccess=all
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 {environment}Restart=on-failure
+# what it cannot understand now it will not understand later
+RestartPreventExitStatus=2
 WatchdogSec=60
 # running jobs may take a while to finish; after that they are stopped and run again later
 TimeoutStopSec=15min

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from queuectl.intake.http.server import HttpIntake, Tls, load_tokens, token_path
+import os
+
+from queuectl.intake.http.auth import SHORTEST, Tokens
+from queuectl.intake.http.server import HttpIntake, Solo, Tls, check_extra, load_tokens, token_path
+from queuectl.intake.http.tls import check
 from queuectl.intake.log import ERROR
+from queuectl.store.remote.wire import WORK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from queuectl.host.worker import WorkerHost
-    from queuectl.intake.http.auth import Tokens
     from queuectl.intake.log import Log
+    from queuectl.store.base import Store
+
+
+def check_web(
+    store: Store, bind: str, environ: Mapping[str, str], *,
+    token_file: str | None, tls: tuple[str, str] | None, allow_insecure: bool,
+) -> None:  # fmt: skip
+    """Raise what a WebIntake would raise at once: UsageError, Refused. Opens and makes nothing."""
+    check_extra()
+    path = token_file or token_path(environ)
+    files = None if tls is None else Tls(*tls)
+    # those that are not there will be made
+    there = token_file is not None or os.path.exists(path)
+    tokens = load_tokens(path) if there else Tokens([(WORK, "x" * SHORTEST)])
+    HttpIntake(Solo(store), bind, files, tokens, allow_insecure=allow_insecure)
+    if files is not None:
+        check(files)
 
 
 class WebIntake:

@@ -15,7 +15,7 @@ from subprocess import SubprocessError
 
 from queuectl.job import CANNOT_START, EXIT, SIGNAL, STOPPED, Outcome
 from queuectl.process.orphans import become_subreaper, reap_orphans
-from queuectl.process.plan import ERROR_FILE_VARIABLE, Plan, account_env, plan_for
+from queuectl.process.plan import ERROR_FILE_VARIABLE, Plan, account_env, plan_for, way_back
 from queuectl.process.proctree import end_survivors, pid_start
 from queuectl.process.spawn import open_input, restore_signals, spawn
 from queuectl.process.supervise import Supervisor
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Control", "HostTrouble", "Plan", "account_env", "become_subreaper", "end_survivors", "pid_start", "plan_for",
-    "reap_orphans", "restore_signals", "run",
+    "reap_orphans", "restore_signals", "run", "way_back",
 ]  # fmt: skip
 
 MESSAGE_LIMIT = 1024

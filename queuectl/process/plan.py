@@ -62,17 +62,18 @@ def plan_for(
     slot: int,
     output_path: str,
     share: Share | None = None,
+    way_back: Mapping[str, str] | None = None,
 ) -> Plan:
     """Return the plan for a claimed attempt. `base_env` is what `account_env` returned.
 
-    `share` is what it got of its host's resources. Raises BadValue when a policy of the claim holds
-    what no setting takes.
+    `share` is what it got of its host's resources, `way_back` what the function of that name
+    returned. Raises BadValue when a policy of the claim holds what no setting takes.
     """
     policy = claim.policy
     return Plan(
         argv=_argv(claim, str(_setting("shell", policy.get("shell")))),
         cwd=claim.cwd,
-        env=_environment(claim, base_env, slot, share or {}),
+        env={**_environment(claim, base_env, slot, share or {}), **(way_back or {})},
         stdin=claim.stdin,
         stdin_path=claim.stdin_path,
         interactive=policy.get("interactive", "") in _YES,
@@ -112,6 +113,19 @@ def _environment(
             got.pop("CUDA_VISIBLE_DEVICES", None)
         env.update(got)
     return env
+
+
+def way_back(public_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which a queuectl that a job runs finds the job's store.
+
+    `public_url` is the store's, and nothing comes of an empty one; `environ` is the host's, whose
+    files the job's queuectl finds as well.
+    """
+    if not public_url:
+        return {}
+    from queuectl.paths import state_directory
+
+    return {"QUEUECTL_STORE": public_url, "QUEUECTL_STATE_DIR": state_directory(environ)}
 
 
 def account_env() -> dict[str, str]:

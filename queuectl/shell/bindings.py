@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from prompt_toolkit.buffer import Buffer
-    from prompt_toolkit.completion import Completer
     from prompt_toolkit.filters import Filter
     from prompt_toolkit.key_binding import KeyPressEvent
 
     from queuectl.grammar import Grammar
+    from queuectl.shell.completer import ShellCompleter
 
 
 TYPED, ASKED = CompleteEvent(text_inserted=True), CompleteEvent(completion_requested=True)
@@ -47,8 +47,11 @@ def unfinished(grammar: Grammar, text_of: Callable[[], str]) -> Filter:
     return Condition(more)
 
 
-def complete(buffer: Buffer, completer: Completer) -> None:
-    """Complete: the only word, or what all have in common, at once; else go through the menu."""
+def complete(buffer: Buffer, completer: ShellCompleter) -> None:
+    """Complete: the only word, or what all have in common, at once; else go through the menu.
+
+    The only word gets a blank behind it where nothing else can follow, as a shell does it.
+    """
     state = buffer.complete_state
     if state is not None and len(state.completions) > 1:
         buffer.complete_next()
@@ -56,11 +59,15 @@ def complete(buffer: Buffer, completer: Completer) -> None:
     # looked up here, not by the buffer, which drops a request while it completes what was typed
     why = TYPED
     offers = list(completer.get_completions(buffer.document, why))
+    if not offers and completer.is_whole(buffer.document):
+        buffer.insert_text(completer.ending(buffer.document))
+        return
     if not offers:
         why = ASKED
         offers = list(completer.get_completions(buffer.document, why))
     if len(offers) == 1:
         buffer.apply_completion(offers[0])
+        buffer.insert_text(completer.ending(buffer.document))
     elif state is None:
         common = get_common_complete_suffix(buffer.document, offers)
         buffer.insert_text(common, fire_event=False)
@@ -68,7 +75,7 @@ def complete(buffer: Buffer, completer: Completer) -> None:
 
 
 def bindings(
-    grammar: Grammar, completer: Completer, run_later: Callable[[Sequence[str], str], None]
+    grammar: Grammar, completer: ShellCompleter, run_later: Callable[[Sequence[str], str], None]
 ) -> KeyBindings:
     """Return the bindings. `run_later` takes pasted lines to run after the present one, and a rest."""
     keys = KeyBindings()

@@ -88,6 +88,35 @@ class ShellCompleter(Completer):
         for completion in found:
             yield completion
 
+    def ending(self, document: Document) -> str:
+        """Return what ends the word at the cursor now that it is complete: a blank, as a rule.
+
+        Behind the quote that it stands in. Empty where it may go on: a directory, `NAME=`, what
+        commas separate; and where something follows already.
+        """
+        text, cursor = _in_one_row(document.text), document.cursor_position
+        expected = self._grammar.expected_at(text, cursor)
+        param, prefix = expected.param, expected.prefix
+        if document.text_after_cursor or not prefix or prefix.endswith(("/", "=")):
+            return ""
+        is_value = expected.kind in (ARGUMENTS, A_VALUE) and not prefix.startswith("-")
+        # flags with several values take them with commas, a selection is more often of words
+        in_list = (
+            param is not None
+            and param.commas
+            and (param.kind == OPTION or text[: expected.start].endswith(","))
+        )
+        return "" if is_value and in_list else f"{expected.quote} "
+
+    def is_whole(self, document: Document) -> bool:
+        """Whether the word at the cursor is one that is known, and no other begins with it."""
+        text = _in_one_row(document.text)
+        expected = self._grammar.expected_at(text, document.cursor_position)
+        if not expected.prefix or self._wants_files(text, expected, asked=False):
+            return False
+        offers = self._offers(text, expected, asked=False)
+        return [offer.word for offer in offers] == [expected.prefix]
+
     def _wants_files(self, text: str, expected: Expected, *, asked: bool) -> bool:
         param, prefix = expected.param, expected.prefix
         if param is not None and param.completer in _FILES:

@@ -11,6 +11,7 @@ import threading
 import time
 
 from queuectl.commands.result import plural, short_id
+from queuectl.host.life import living
 from queuectl.job import CANCELLED, COMPLETED, DEAD, FAILED, PENDING, PROCESSING
 from queuectl.record import Record
 from queuectl.resources import format_amount
@@ -77,6 +78,8 @@ class Picture(Record):
     schedules: tuple[tuple[str, str], ...] = ()
     #: resources that hosts have: a name and what to say about it
     resources: tuple[tuple[str, str], ...] = ()
+    #: hosts that have died and that nobody has recovered yet
+    dead: int = 0
 
 
 class Known:
@@ -159,7 +162,8 @@ class Known:
 
     def _take(self) -> Picture:
         store, own = self._context.store, self._context.running_host
-        everyone = store.hosts()
+        registered = store.hosts()
+        everyone = living(store, registered)
         hosts = [host for host in everyone if own is None or host.id != own.id]
         queues = store.queues()
         return Picture(
@@ -188,6 +192,7 @@ class Known:
                 for one in store.schedules()
             ),
             tuple(_resources(everyone)),
+            len(registered) - len(everyone),
         )
 
     def _lists(self, picture: Picture) -> None:

@@ -93,6 +93,7 @@ class Session:
             try:
                 self._greet()
                 with terminal.ended_by_signals(self._end):
+                    self._take_back()
                     while not self._safe_turn():
                         pass
             except terminal.Terminated as error:
@@ -113,6 +114,18 @@ class Session:
             ("bold", f"queuectl {__version__}"),
             ("class:note", "  help lists the commands, exit leaves\n"),
         ])  # fmt: skip
+
+    def _take_back(self) -> None:
+        """Take back what hosts had that died on this machine: nobody else may look for long."""
+        from queuectl.commands.lost import take_back, told
+
+        try:
+            for line in told(take_back(self._context)):
+                self._note(line)
+        except KeyboardInterrupt:
+            self._interrupted()
+        except QueuectlError as error:
+            self._note(str(error))
 
     # ---- a line -------------------------------------------------------------------------------
 

@@ -63,7 +63,10 @@ def _counts(picture: Picture, *, letters: int = 99, without: Sequence[str] = ())
 
 
 def _halted(picture: Picture) -> Iterator[Part]:
-    """Yield which queue has paused itself, or how many have."""
+    """Yield which queue has paused itself, or how many have, and how many hosts are dead."""
+    if picture.dead:
+        hosts = "1 host" if picture.dead == 1 else f"{picture.dead} hosts"
+        yield "class:toolbar.trouble", f"{hosts} dead"
     if picture.halted:
         first, *more = picture.halted
         yield (

@@ -35,6 +35,7 @@ from queuectl.store.records import (
     Changed,
     Check,
     Dependency,
+    Ended,
     Existing,
     Filter,
     Held,
@@ -64,6 +65,7 @@ __all__ = [
     "Changed",
     "Check",
     "Dependency",
+    "Ended",
     "Existing",
     "Filter",
     "Held",
@@ -222,6 +224,8 @@ class Store(ABC):
     def retry(self, ids: Sequence[int], *, keep_attempts: bool = False) -> list[Changed]:
         """Make failed jobs due now; start dead, cancelled and completed ones afresh.
 
+        What others of them wait for is restarted first; the answers are in the order given. One
+        that waits for what can never be is refused, and `Changed.waits_for` says for what.
         `keep_attempts`: these keep the attempts they have used and have what is left of their
         retries, at least one run; a dead job is run once more and, failing, is dead again.
         """
@@ -246,7 +250,8 @@ class Store(ABC):
     def move(self, ids: Sequence[int], *, first: bool) -> list[Changed]:
         """Put waiting jobs before (or behind) all that is ready in their queues.
 
-        They take the priority of the job they are put next to, and keep the order given.
+        They take the priority of the job they are put next to, keep the order given, and are due
+        then, also where nothing was ready. `Changed.note` says what of a job this has changed.
         """
 
     @abstractmethod
@@ -324,6 +329,13 @@ class Store(ABC):
         """Return the final jobs that finished last, newest first."""
 
     @abstractmethod
+    def tally(self, since: int, recent: int) -> list[Ended]:
+        """Count the jobs that are completed or dead and became so after a time (ms), by queue.
+
+        And those of them after a later time. Every one is counted: a million take about a second.
+        """
+
+    @abstractmethod
     def count(self, where: Filter) -> int:
         """Return how many jobs match; states alone are answered from counters."""
 
@@ -366,6 +378,16 @@ class Store(ABC):
     @abstractmethod
     def ahead_of(self, job_id: int, most: int = 1000) -> int:
         """Return how many ready jobs would be claimed before a waiting one, counting to `most`."""
+
+    @abstractmethod
+    def line(self, before: int | None = None, most: int = 1000) -> list[tuple[int, int]]:
+        """Return (first job, how many) of each kind of jobs that stand before one, in claim order.
+
+        A kind are jobs of a queue that is not paused that are alike to a claim: with the same
+        needs, and of the same array where that has a limit. Those are counted that are due and
+        neither held nor waiting for others, up to `most` in all; limits, rates and what hosts have
+        is not asked. `before` None: before a job that comes last of all.
+        """
 
     @abstractmethod
     def next_due(self, since: int | None = None) -> int | None:
@@ -419,6 +441,26 @@ class Store(ABC):
     @abstractmethod
     def dependents(self, job_id: int) -> list[int]:
         """Return the ids of the jobs that depend on one."""
+
+    @abstractmethod
+    def waits(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Return (job, a job it waits for) for what these jobs wait for and is not met, each once."""
+
+    @abstractmethod
+    def given_up(self, ids: Sequence[int]) -> list[int]:
+        """Return the jobs that were cancelled as a dependency on one of these could never be met.
+
+        And those that were so because of these, and so on; in order of id. Not what somebody
+        cancelled, nor what was so because of that.
+        """
+
+    @abstractmethod
+    def roots(self, job_id: int, most: int = PAGE) -> list[int]:
+        """Return the jobs because of which what a job waits for can never be, up to `most`, by id.
+
+        What they waited for is met, or may be yet, or somebody cancelled them; or they are gone.
+        Retried with all that is `given_up` for them they let the job run again.
+        """
 
     @abstractmethod
     def payload(self, job_id: int) -> tuple[bytes | None, str | None]:

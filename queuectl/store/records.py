@@ -32,8 +32,9 @@ class Filter(Record):
     name: str | None = None
     #: enqueued at or after, ms
     since: int | None = None
-    #: last attempt's exit status
-    exit_code: int | None = None
+    #: how the last attempt that has ended did so: (kind, exit status or signal), of a signal also
+    #: (kind, None) for any; see queuectl.endings
+    endings: tuple[tuple[str, int | None], ...] = ()
     #: held jobs only (True), or jobs that are not held (False)
     paused: bool | None = None
     #: jobs of the array with this id
@@ -51,6 +52,18 @@ def beyond(where: Filter, last: int, *, newest: bool) -> Filter | None:
         cut = [(max(low, last + 1), high) for low, high in spans]  # type: ignore[misc]
     left = tuple((low, high) for low, high in cut if high is None or low <= high)
     return where._replace(ranges=left) if left else None
+
+
+class Ended(Record):
+    """How many jobs of a queue have completed or died lately."""
+
+    queue: str
+    #: since the earlier of two times, and of these since the later one
+    jobs: int
+    recent: int
+    #: of `jobs` the dead ones, and those that took more than one attempt to complete
+    dead: int
+    retried: int
 
 
 class Alike(Record):
@@ -256,3 +269,7 @@ class Changed(Record):
     done: bool
     why: str = ""
     state: State | None = None
+    #: of one that is not retried as it waits for what can never be: the job it waits for
+    waits_for: int | None = None
+    #: what else changed with it that was not asked for in so many words: `its priority is 5 now`
+    note: str = ""

@@ -114,6 +114,40 @@ def test_a_refused_command_ends_ctl_with_its_code(cli: Cli) -> None:
         assert "not found" in cli.refused(3, "ctl", "status: 7")
 
 
+def test_an_answer_that_is_not_all_well_is_shown(cli: Cli) -> None:
+    """`doctor` has something to tell just then."""
+    with Service(cli, "--workers", "0") as service:
+        service.ask("enqueue true")
+        (answer,) = service.ask("doctor")
+        assert answer["exit_code"] == 1
+        assert any(not check["ok"] for check in answer["data"])
+        done = cli.run("ctl", "doctor")
+        assert done.returncode == 1
+        assert [check["topic"] for check in json.loads(done.stdout)] == [
+            check["topic"] for check in answer["data"]
+        ]
+        assert done.stderr == f"{answer['error']}\n"
+        done = cli.run("--json", "ctl", "doctor")
+        assert json.loads(done.stdout)
+        assert json.loads(done.stderr) == {"error": answer["error"], "exit_code": 1}
+        # a command that did a part
+        done = cli.run("ctl", "cancel", "1", "99")
+        assert done.returncode == 3
+        service.stop()
+
+
+def test_ctl_gives_no_wrong_advice(cli: Cli) -> None:
+    """To start a service is the answer where there is none."""
+    assert "queuectl serve" in cli.refused(75, "ctl", "status")
+    with socket.socket(socket.AF_UNIX) as sock:
+        path = cli.directory / "foreign"
+        sock.bind(str(path))
+        sock.listen()
+        said = cli.refused(75, "ctl", "--socket", str(path), "--timeout", "100ms", "status")
+        assert "did not answer in time" in said
+        assert "queuectl serve" not in said
+
+
 def post(port: int, token: str, path: str, body: str) -> tuple[int, bytes]:
     """Post a text as curl does, without any library; return the status and the body."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:

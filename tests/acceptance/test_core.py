@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.cli import Cli
 
 DRAIN = ("worker", "start", "1", "--until-empty")
@@ -183,7 +187,7 @@ def test_the_environment_is_what_was_captured(cli: Cli) -> None:
     assert env["QUEUECTL_JOB_ID"] == "1"
     assert env["QUEUECTL_ATTEMPT"] == "1"
     assert "SECRET" not in env
-    assert "QUEUECTL_STATE_DIR" not in env
+    assert env["QUEUECTL_STATE_DIR"] == cli.env["QUEUECTL_STATE_DIR"]
 
 
 @pytest.mark.parametrize("without", [">&-", "2>&-", "<&- >&- 2>&-"])
@@ -221,3 +225,42 @@ def test_too_few_descriptors(cli: Cli) -> None:
     assert done.returncode == 75
     assert "too many open files" in done.stderr.lower()
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_queuectl_in_a_job_finds_the_jobs_store(cli: Cli) -> None:
+    """And a hook's does, with the same files for output; of a store in memory nobody is told."""
+    nested = shlex.join(cli.command("enqueue", "--name"))
+    set_up = f"PYTHONPATH={shlex.quote(os.getcwd())}; export PYTHONPATH"
+    cli.ok(
+        "enqueue",
+        "--on-success",
+        f"{set_up}; {nested} hooked true",
+        f"{set_up}; {nested} nested echo hi",
+    )
+    cli.ok("worker", "start", "--until-empty")
+    assert [job["name"] for job in cli.json("list")] == [None, "nested", None, "hooked"]
+    shown = shlex.join(cli.command("output", "nested"))
+    cli.ok("enqueue", "--name", "reader", f"{set_up}; {shown}")
+    cli.ok("worker", "start", "--until-empty")
+    assert cli.ok("output", "reader") == "hi\n"
+    done = cli.run("--store", "memory:", "-c", "enqueue echo [$QUEUECTL_STORE]", "-c", "worker start", "-c", "wait 1", "-c", "output 1")  # fmt: skip
+    assert "\n[]\n" in done.stdout
+
+
+def test_a_store_that_was_named_wrongly_is_not_made(cli: Cli, tmp_path: Path) -> None:
+    """Its directory has to be there; and to look at a store makes none. The usual one needs nothing."""
+    deep = tmp_path / "no such" / "deep"
+    for words in (["list"], ["enqueue", "true"], ["-c", "enqueue true"]):
+        said = cli.refused(75, "--store", str(deep / "y.db"), *words)
+        assert said.endswith(f"there is no directory {deep}: mkdir -p '{deep}'")
+    usual = {**cli.env}
+    cli.env["QUEUECTL_STORE"] = f"sqlite://{tmp_path}/new.db"
+    for words in (["list"], ["status", "--json"], ["queue", "list"], ["output", "1"], ["export"]):
+        said = cli.refused(75, *words)
+        assert "new.db cannot be used: there is none yet: the first `enqueue` makes it" in said
+    assert {path.name for path in tmp_path.iterdir()} <= {"state"}
+    cli.ok("enqueue", "true")
+    assert len(cli.json("list")) == 1
+    cli.env.clear()
+    cli.env.update(usual)
+    assert cli.json("list") == []

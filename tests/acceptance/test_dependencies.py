@@ -128,3 +128,41 @@ def test_what_a_job_waits_for_can_be_edited_as_text(cli: Cli) -> None:
     job = cli.json("status", "3")
     assert [one["on"] for one in job["after"]] == [2]
     assert (job["needs"], job["unique"]) == ({"gpu": 2}, None)
+
+
+def test_a_graph_that_failed_is_retried_whole(cli: Cli, workers: Workers) -> None:
+    """Its ids are in the wrong order; what failed is named to who asks for the rest alone."""
+    flag = cli.directory / "flag"
+    graph = [
+        {"name": "c", "command": "true", "after": "b"},
+        {"name": "b", "command": "true", "after": "a"},
+        {"name": "a", "command": f"test -e {flag}", "max_retries": 0},
+    ]
+    cli.ok("enqueue", "-", stdin=json.dumps(graph))
+    workers.start("1")
+    assert cli.run("wait", "1", "2", "3").returncode == 4
+    advice = "`retry 3 --dependents` runs that again, with what was cancelled because of it"
+    assert cli.ok("why", "c") == (
+        f"job 1 is cancelled (dependency 2 is cancelled, as job 3 is dead); {advice}\n"
+    )
+    refused = cli.run("retry", "1-2")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"2 jobs still wait for what can never be: job 2 waits for job 3, which is dead; {advice}\n"
+    )
+    flag.touch()
+    cli.ok("retry", "1-3")
+    cli.ok("wait", "1-3")
+    assert states(cli) == {1: "completed", 2: "completed", 3: "completed"}
+
+
+def test_a_job_is_retried_with_what_it_took_with_it(cli: Cli, workers: Workers) -> None:
+    """From the dead-letter queue too."""
+    cli.ok("enqueue", "--max-retries", "0", "false")
+    cli.ok("enqueue", "--after", "1", "true")
+    cli.ok("enqueue", "--after", "2", "true")
+    workers.start("1")
+    for verb in (("retry",), ("dlq", "retry")):
+        assert cli.run("wait", "1", "2", "3").returncode == 4
+        told = cli.json(*verb, "1", "--dependents")
+        assert ([one["id"] for one in told["changed"]], told["dependents"]) == ([1, 2, 3], [2, 3])

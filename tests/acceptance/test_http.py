@@ -74,6 +74,9 @@ def test_a_job_from_enqueue_to_output(store: Store) -> None:
             assert server.raw("GET", f"/jobs/{made['id']}/output")[1] == b"a b\n"
             (attempt,) = server.ok("GET", f"/jobs/{made['id']}/attempts")["attempts"]
             assert (attempt["attempt"], attempt["code"]) == (1, 0)
+            found = server.ok("GET", "/jobs?exit=0,KILL")["jobs"]
+            assert [job["ending"] for job in found] == ["exit"]
+            assert server.ok("GET", "/jobs?exit=signals")["jobs"] == []
     finally:
         host.close()
 
@@ -131,6 +134,7 @@ def test_pages_of_jobs(server: Server) -> None:
         ("GET", "/jobs/nobody", None, 404, "no job nobody"),
         ("GET", "/jobs?state=ded", None, 400, "did you mean dead"),
         ("GET", "/jobs?stat=dead", None, 400, "did you mean state"),
+        ("GET", "/jobs?exit=nonsense", None, 400, "exit: 'nonsense'"),
         ("GET", "/jobs?limit=0", None, 400, "limit"),
         ("POST", "/jobs", {"command": "x", "queue": "gpu"}, 404, "no queue 'gpu'"),
         ("POST", "/jobs", [], 400, "empty"),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.support.hosts import eventually
 from tests.support.service import Service
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.cli import Cli
 
 #: tells what it was given: each argument on a line of its own
@@ -80,6 +85,20 @@ def test_messages_by_network(cli: Cli) -> None:
         eventually(lambda: said(script) == ["github.com", "gs.com"])
 
 
+@pytest.mark.skipif(not shutil.which("nc"), reason="the pages' own lines")
+def test_the_lines_with_netcat(cli: Cli) -> None:
+    """Those of the pages: they return at once, whichever netcat is there."""
+    cli.ok("queue", "create", "server_type", "--command", "true", "--accept-messages")
+    page = Path("docs/howto/run-as-a-service.md").read_text()
+    (line,) = re.findall(r"^\$ (echo .* \| nc .*)$", page, re.MULTILINE)
+    if "-N" not in subprocess.run(["nc", "-h"], capture_output=True, text=True, check=False).stderr:
+        line = line.replace(" -N", "")
+    with Service(cli, "--messages", "127.0.0.1:0", "--workers", "0") as service:
+        line = line.replace(" 1234", f" {service.port}")
+        done = subprocess.run(line, shell=True, capture_output=True, timeout=30, check=True)
+        assert done.stdout == b"ok 1\n"
+
+
 def test_no_message_is_mangled(cli: Cli) -> None:
     """Blanks, stars, quotes, bytes that are no text: one argument, as it came, by every way."""
     script, directory = identify(cli.directory), spool(cli)
@@ -110,6 +129,23 @@ def test_no_message_is_mangled(cli: Cli) -> None:
     assert said(script)[:7] == messages
     assert said(script)[7:14] == messages
     assert not (cli.directory / "owned").exists()
+
+
+def test_bytes_that_are_no_text_are_shown_as_such(cli: Cli) -> None:
+    """Where an answer names what was said."""
+    cli.ok("queue", "create", "q", "--command", "echo", "--accept-messages")
+    with Service(cli, "--messages", "127.0.0.1:0", "--workers", "0") as service:
+        assert service.say(b"\xff\xfe\x00b x\n\xff\n\\udcff x\n").splitlines() == [
+            r"error no queue '\xff\xfe\x00b'",
+            r"error no message for queue '\xff': a line is QUEUE MESSAGE",
+            r"error no queue '\\udcff'",
+        ]
+        with service.connect() as sock:
+            sock.sendall(b"queue: echo \xff\xfe \xc3\xa9\nstatus: 1\n")
+            with sock.makefile() as answers:
+                assert json.loads(answers.readline())["message"] == r"Job queued: echo \xff\xfe é"
+                assert json.loads(answers.readline())["command"] == r"echo \xff\xfe é"
+        service.stop()
 
 
 def test_two_hundred_clients_at_once(cli: Cli) -> None:

@@ -17,6 +17,7 @@ from queuectl.store import open_store
 from queuectl.store.base import Settlement
 from tests.support.backend import sqlite_only
 from tests.support.cli import Cli
+from tests.support.service import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,23 @@ def test_an_export_brings_everything_back(full: Cli, tmp_path: Path) -> None:
     other.ok("resume", "first")
     other.ok("worker", "start", "--until-empty")
     assert other.ok("output", "5") == "10\n"
+
+
+def test_an_export_as_one_document(full: Cli) -> None:
+    """With --json, and as an answer of a service: the lines as items of an array."""
+    lines = [json.loads(line) for line in full.ok("export").splitlines()]
+    whole = full.json("export")
+    # the first says when it was made
+    assert whole[1:] == lines[1:]
+    assert whole[0].keys() == lines[0].keys()
+    assert (
+        full.json("export", "1")[1:]
+        == [json.loads(x) for x in full.ok("export", "1").splitlines()][1:]
+    )
+    with Service(full, "--workers", "0") as service:
+        assert service.ask("export 1")[0][1:] == full.json("export", "1")[1:]
+        assert len(service.ask("export 1")[0]) == 2
+        service.stop()
 
 
 def test_an_import_is_all_or_nothing(full: Cli, tmp_path: Path) -> None:

@@ -345,7 +345,7 @@ def test_detach_says_why_it_could_not(cli: Cli) -> None:
     assert "nowhere" in cli.refused(3, "worker", "start", "--detach", "--queue", "nowhere")
     os.makedirs(cli.directory / "state/queue.db.d", exist_ok=True)
     (cli.directory / "state/queue.db.d/hosts").write_text("in the way")
-    assert "could not be started" in cli.refused(1, "worker", "start", "--detach")
+    assert "could not be started" in cli.refused(75, "worker", "start", "--detach")
 
 
 def test_a_detached_host_leaves_when_nothing_is_left(cli: Cli) -> None:

@@ -72,3 +72,28 @@ def test_in_the_shell(tmp_path: Path) -> None:
         shell.run("list", "3-9  pending     1[3-9%2]", "array 1 is full (2/2)")
         shell.run("status --each", " 9  pending")
         shell.run("cancel all --now --yes", "cancelled")
+
+
+def test_jobs_are_found_by_how_they_ended(cli: Cli, workers: Workers) -> None:
+    """By code, signal and word, and selected so for other verbs; programs need not parse the reason."""
+    for command in ("exit 4", "kill -9 $$", "exit 137", "true"):
+        cli.ok("enqueue", "--max-retries", "0", "--", "sh", "-c", command)
+    cli.ok("enqueue", "--max-retries", "0", "--timeout", "100ms", "sleep 9")
+    workers.start("2")
+    cli.run("wait")
+
+    def found(endings: str) -> list[int]:
+        return [job["id"] for job in cli.json("list", "--exit", endings)]
+
+    assert found("KILL") == found("SIGKILL") == found("signals") == [2]
+    assert (found("137,4"), found("0"), found("1-255")) == ([1, 3], [4], [1, 3])
+    assert found("timeout,kill") == [2, 5]
+    assert cli.run("list", "--exit", "nonsense").returncode == 2
+    assert "--exit KILL" in cli.run("list", "--exit", "9").stderr
+    told = {job["id"]: (job["ending"], job["signal"]) for job in cli.json("list")}
+    assert told == {
+        1: ("exit", None), 2: ("signal", 9), 3: ("exit", None), 4: ("exit", None), 5: ("timeout", None),
+    }  # fmt: skip
+    whole = cli.json("status", "2")
+    assert (whole["ending"], whole["signal"]) == ("signal", 9)
+    assert [one["id"] for one in cli.json("retry", "--exit", "signals")["changed"]] == [2]

@@ -227,6 +227,9 @@ def test_a_service_has_a_guardian(machines: Machines, here: Cli, gate: Gate) -> 
         os.kill(service.pid, signal.SIGKILL)
         assert service.process.wait(10) == 128 + signal.SIGKILL
         assert gone(child, 1)
+    # the front says what its host cannot any more
+    assert "recovered 1 job of host" in service.log
+    assert "job 1 failed (worker lost)" in service.log
     assert here.json("worker", "list") == []
     assert here.json("status", "1")["state"] == "failed"
 

@@ -41,8 +41,8 @@ def test_each_message_is_one_argument_of_the_command(cli: Cli) -> None:
     cli.ok("queue", "create", "last", "--command", show)
     cli.ok("queue", "create", "line", "--command", f'{show} "$1" | tr a-z A-Z', "--shell")
     cli.ok("submit", "argv", "--", *MESSAGES)
-    cli.ok("submit", "last", *MESSAGES)
-    cli.ok("submit", "line", *MESSAGES)
+    cli.ok("submit", "last", "--", *MESSAGES)
+    cli.ok("submit", "line", "--", *MESSAGES)
     assert cli.ok("worker", "start", "2", "--until-empty")
     states = {job["state"] for job in cli.json("list")}
     assert states == {"completed"}

@@ -84,10 +84,20 @@ def test_the_jobs_own_word_about_gpus_wins_and_the_shells_does_not(cli: Cli) -> 
     cli.ok("enqueue", "--need", "gpu=1", "--env", "CUDA_VISIBLE_DEVICES=6", SHOW)
     cli.ok("enqueue", '{"command": "' + SHOW.replace("'", "\\u0027") + '", "need": {"gpu": 1}}')
     cli.ok("enqueue", SHOW)
+    cli.env["CUDA_VISIBLE_DEVICES"] = "5"
     cli.ok("worker", "start", "--resource", "gpu=1", "--until-empty")
     assert [cli.ok("output", str(n)).splitlines()[0] for n in (1, 2, 3, 4)] == [
-        f"CUDA_VISIBLE_DEVICES={n}" for n in (0, 6, 0, 7)
+        f"CUDA_VISIBLE_DEVICES={n}" for n in (5, 6, 5, 7)
     ]
+
+
+def test_a_host_hands_out_the_gpus_it_may_use(cli: Cli) -> None:
+    """What its own CUDA_VISIBLE_DEVICES names, where it is told only how many; never more."""
+    cli.ok("enqueue", "--need", "gpu=1", SHOW)
+    cli.env["CUDA_VISIBLE_DEVICES"] = "3"
+    assert "leaves this host 1, not 2" in cli.refused(2, "worker", "start", "--resource", "gpu=2")
+    cli.ok("worker", "start", "--resource", "gpu=1", "--until-empty")
+    assert cli.ok("output", "1") == "CUDA_VISIBLE_DEVICES=3\nQUEUECTL_GPU=3\n"
 
 
 def test_resources_are_listed_with_what_is_used(
@@ -115,7 +125,7 @@ def test_resources_are_listed_with_what_is_used(
         ("gpu=two", "resource gpu: 'two' is not a whole number from 1"),
         ("GPU=2", "a name is of small letters"),
         ("slots=2", "they are workers: start more of them"),
-        ("gpu=[0,0]", "names an item twice"),
+        ("gpu=[0,]", "is not a list of items"),
     ],
 )
 @pytest.mark.parametrize("detach", [False, True])
@@ -265,3 +275,23 @@ def test_until_empty_says_what_it_leaves(cli: Cli) -> None:
     done = cli.run("worker", "start", "--resource", "gpu=2", "--until-empty")
     assert done.returncode == 0
     assert done.stderr == "2 jobs are left that cannot run here now: `why pending` says why\n"
+
+
+def test_what_no_host_has_is_remarked_on_at_once(cli: Cli, workers: Workers) -> None:
+    """At enqueue, once in a script, and by `wait`; the job is enqueued all the same."""
+    workers.start("2", "--resource", "gpu=2")
+    machine = os.uname().nodename
+    done = cli.run("enqueue", "--need", "gpu=5", "true")
+    assert done.stdout.startswith("job 1 enqueued")
+    assert f"no host has gpu 5: the most is 2 on {machine}" in done.stderr
+    said = cli.run("enqueue", "--slots", "40", "true").stderr
+    assert f"no host has 40 workers: the most is 2 on {machine}" in said
+    said = cli.run("enqueue", "--need", "gpus=1", "true").stderr
+    assert "no host has any gpus; did you mean gpu?" in said
+    for words in (("--array", "0-3", "true"), ("echo", ":::", "a", "b"), ("--from", "-")):
+        done = cli.run("enqueue", "--need", "gpu=5", *words, stdin="true\n")
+        assert "no host has gpu 5" in done.stderr
+    lines = ["enqueue --need gpu=5 true", "enqueue --need gpu=5 true", "enqueue --need gpu=2 true"]
+    assert cli.script(*lines).stderr.count("no host has") == 1
+    waited = cli.run("wait", "1", "--timeout", "10ms")
+    assert f"no host has gpu 5: the most is 2 on {machine}; there waits 1" in waited.stderr

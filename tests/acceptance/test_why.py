@@ -100,3 +100,40 @@ def test_a_job_that_resists_being_cancelled_says_so(cli: Cli, workers: Workers) 
     assert "`cancel 1 --now`" in why(cli, 1)
     cli.ok("cancel", "1", "--now")
     cli.ok("wait", "1", "--for", "cancelled")
+
+
+def test_what_limits_and_rates_hold_back_is_not_ahead(cli: Cli, workers: Workers) -> None:
+    """And no move is advised that would change nothing."""
+    gate = Fifo(cli, "gate")
+    cli.script(
+        "queue create g --limit 1", "queue create rr --rate 1/h",
+        f"enqueue --queue g {gate.wait}", *["enqueue --queue g true"] * 3,
+        *["enqueue --queue rr true"] * 4, "enqueue --priority 1 --queue rr --name first true",
+    )  # fmt: skip
+    workers.start("2")
+    cli.ok("wait", "first")
+    cli.ok("wait", "1", "--for", "processing")
+    cli.ok("enqueue", "--name", "other", gate.wait)
+    cli.ok("wait", "other", "--for", "processing")
+    cli.ok("enqueue", "--name", "D", "echo D")
+    assert why(cli, 11).endswith(
+        "is next (unless limits and rates let one of 7 jobs of queues g and rr go first):"
+        " it waits for one of 2 workers, all busy; `worker start` adds one"
+    )
+    gate.open()
+    gate.open()
+    cli.ok("wait", "D")
+
+
+def test_what_is_kept_for_another_is_told(cli: Cli, workers: Workers) -> None:
+    """Where it is free, and workers are."""
+    gate = Fifo(cli, "gate")
+    workers.start("4", "--resource", "gpu=2")
+    cli.ok("enqueue", "--need", "gpu=1", gate.wait)
+    cli.ok("wait", "1", "--for", "processing")
+    cli.script("enqueue --need gpu=2 true", "enqueue --need gpu=1 true")
+    assert "gpu 1 is kept free for job 2, which needs 2; `move 3 --first`" in why(cli, 3)
+    assert "gpu 1 kept for #2" in cli.ok("list")
+    assert "waits for gpu 2, taken now by #1" in why(cli, 2)
+    gate.open()
+    cli.ok("wait", "1-3")

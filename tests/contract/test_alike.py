@@ -80,6 +80,19 @@ def test_an_array_that_waits_is_one(store: Store, jobs: int) -> None:
     assert (one.jobs, one.first.array_index, one.last.array_index) == (jobs, 0, jobs - 1)
 
 
+@pytest.mark.parametrize("jobs", [3, MANY])
+def test_names_that_end_with_the_index_are_alike(store: Store, jobs: int) -> None:
+    """And nothing else is; what has no name is not like what has one."""
+    store.add([NewJob("sim", name=f"s%_-{n}", array=Array("key", n, None)) for n in range(jobs)])
+    put_array(store, 2)
+    whole = [f"1-{jobs}", f"{jobs + 1}-{jobs + 2}"]
+    assert read(store) == whole
+    assert read(store, newest=True) == whole[::-1]
+    store.edit(2, {"name": "s%_-7777"})
+    store.edit(jobs + 1, {"name": "s%_-0000"})
+    assert read(store) == ["1", "2", f"3-{jobs}" if jobs > 3 else "3", f"{jobs + 1}", f"{jobs + 2}"]
+
+
 def test_two_arrays_are_two(store: Store) -> None:
     """Also where their jobs are the same."""
     put_array(store, MANY)

@@ -362,6 +362,31 @@ def test_ahead_of_counts_what_would_be_claimed_before(store: Store) -> None:
     assert store.ahead_of(ids[3]) == 2
 
 
+def test_the_line_before_a_job_is_told_by_kinds(store: Store, clock: Clock) -> None:
+    """In the order of claims; what is due counts whether a claim has seen it or not."""
+    store.create_queue("a")
+    store.create_queue("closed")
+    put_many(store, 2)
+    put_many(store, 3, queue="a")
+    put(store, needs={"gpu": 1})
+    put(store, queue="closed")
+    store.pause_queue("closed", paused=True)
+    put(store, paused=True)
+    put(store, due_at=clock() + 1, priority=1)
+    put(store, due_at=clock() + 2, queue="a")
+    last = put(store)
+    assert store.line(last) == [(1, 2), (3, 3), (6, 1)]
+    assert store.line(3) == [(1, 2)]
+    assert store.line() == [(1, 3), (3, 3), (6, 1)]
+    clock.advance(1)
+    assert store.line(last) == [(9, 3), (3, 3), (6, 1)]
+    assert store.line(1) == [(9, 1)]
+    assert sum(jobs for _, jobs in store.line(last, 4)) >= 4
+    claim_one(store)
+    assert store.line(last) == [(1, 2), (3, 3), (6, 1)]
+    assert store.line(999) == []
+
+
 @pytest.mark.parametrize("job_id", NOBODY)
 def test_an_id_that_no_job_has_is_answered(store: Store, job_id: int) -> None:
     """Also one that no integer column could hold."""
@@ -370,6 +395,7 @@ def test_an_id_that_no_job_has_is_answered(store: Store, job_id: int) -> None:
     assert store.edit(job_id, {"command": "x"}) == missing
     assert store.move([job_id], first=True) == [missing]
     assert store.ahead_of(job_id) == 0
+    assert store.line(job_id) == []
 
 
 @pytest.mark.parametrize("state", [COMPLETED, CANCELLED])

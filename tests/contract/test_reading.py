@@ -194,18 +194,6 @@ def test_a_filter_by_time_of_enqueueing(store: Store, clock: Clock) -> None:
     assert ids(store.jobs(Filter(since=HUGE))) == []
 
 
-def test_a_filter_by_exit_code(store: Store) -> None:
-    """Of the last attempt; 0 is one; a signal has none."""
-    for outcome in (EXIT_0, EXIT_3, Outcome(SIGNAL, 3)):
-        put(store, priority=9)
-        run_one(store, outcome)
-    put(store)
-    assert ids(store.jobs(Filter(exit_code=3))) == [2]
-    assert ids(store.jobs(Filter(exit_code=0))) == [1]
-    assert ids(store.jobs(Filter(exit_code=HUGE))) == []
-    assert store.count(Filter(exit_code=3)) == 1
-
-
 def test_a_filter_by_held(store: Store) -> None:
     """Held, not held, or both."""
     put(store, paused=True)
@@ -222,7 +210,7 @@ def test_all_parts_of_a_filter_must_fit(store: Store, clock: Clock) -> None:
     store.add([NewJob("true", queue=queue, name=f"n{number}", paused=number % 3 == 0)
                for number, queue in enumerate(["a", "default"] * 10)])  # fmt: skip
     where = Filter(
-        (PENDING,), ("a",), ((3, 15),), "n1*", since=at, exit_code=None, paused=False
+        (PENDING,), ("a",), ((3, 15),), "n1*", since=at, endings=(), paused=False
     )  # fmt: skip
     assert ids(store.jobs(where)) == [11, 15]
     assert store.count(where) == 2

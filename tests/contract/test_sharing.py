@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from queuectl.job import COMPLETED, PENDING
+from queuectl.store import open_store
 from queuectl.store.base import Filter, Settlement
 from tests.support.stores import assert_counters_are_right
 from tests.support.work import EXIT_0, HOST, OTHER, put, put_many
@@ -175,3 +176,27 @@ def test_what_one_store_object_caches_another_may_change(shared: Engine) -> None
         job = store.get(job_id)
         assert job is not None
         assert job.max_retries == 8
+
+
+def test_the_public_url_opens_the_same_store(shared: Engine, tmp_path: Path) -> None:
+    """It has no secrets: what is needed beside it is given apart."""
+    store = shared.open()
+    put_many(store, 2)
+    token = shared.url.rpartition("@")[0].rpartition("/")[2]
+    given = None
+    if store.public_url.startswith("http"):
+        assert token
+        assert token not in store.public_url
+        (tmp_path / "token").write_text(token)
+        (tmp_path / "token").chmod(0o600)
+        given = str(tmp_path / "token")
+    other = open_store(store.public_url, token_file=given)
+    try:
+        assert [job.id for job in other.jobs(Filter())] == [1, 2]
+        assert other.public_url == store.public_url
+    finally:
+        other.close()
+
+
+def test_a_store_in_memory_has_no_public_url() -> None:
+    assert open_store("memory:").public_url == ""

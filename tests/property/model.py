@@ -204,7 +204,7 @@ class Model:
         return True
 
     def move(self, ids: list[int], *, first: bool) -> list[bool]:
-        """Each is put next to the best, or the last, of what is ready in its queue."""
+        """Each is put next to the best, or the last, of what is ready in its queue, or is due."""
         done: set[int] = set()
         #: ready at once, though perhaps a moment behind what has become due just now
         in_line: set[int] = set()
@@ -218,11 +218,13 @@ class Model:
                 and (other.id in in_line or self.is_ready(other))
             ]  # fmt: skip
             line.sort(key=lambda other: other.key)
-            end = line[0 if first else -1] if line else job
-            if end is not job:
+            end = line[0 if first else -1] if line else None
+            if end is None:
+                job.due = min(job.due, self.now)
+            elif end is not job:
                 job.priority, job.due = end.priority, end.due + (-1 if first else 1)
-                if job.is_free:
-                    in_line.add(job_id)
+            if job.is_free:
+                in_line.add(job_id)
         return [job_id in done for job_id in ids]
 
     # ---- who waits for whom -------------------------------------------------------------------

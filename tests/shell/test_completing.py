@@ -6,10 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from queuectl.commands import GRAMMAR
+from queuectl.shell.bindings import complete
 from queuectl.shell.completer import ShellCompleter
 from tests.shell.known import something_known
 
@@ -138,6 +140,42 @@ def test_files(tmp_path: Path) -> None:
     assert offered("enqueue in", directory=here) == []
     assert offered("enqueue ./in", directory=here) == ["./input\\ one.wav", "./inside/"]
     assert offered('enqueue {"command": "in', directory=here) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "after"),
+    [
+        ("enq", "enqueue "), ("status", "status "), ("worker sta", "worker start "), ("wor", "worker "),
+        ("enqueue --max-r", "enqueue --max-retries "), ("set max-r", "set max-retries "),
+        ("retry la", "retry last "), ("cancel 12,1", "cancel 12,11"), ("cancel ni", "cancel nightly "),
+        ("list --state fa", "list --state failed"), ("list --state=fa", "list --state=failed"),
+        ("enqueue --queue g", "enqueue --queue gpu "), ("enqueue --queue=g", "enqueue --queue=gpu "),
+        ("enqueue --need gpu=1,m", "enqueue --need gpu=1,mem="), ("schedule add n @h", "schedule add n @hourly "),
+        ("cd ins", "cd inside/"), ("cd 'ins", "cd 'inside/"), ("enqueue cat inp", "enqueue cat input\\ one.wav "),
+        ("enqueue cat 'inp", "enqueue cat 'input one.wav' "), ("worker st", "worker st"), ("nonsense", "nonsense"),
+        ("enqueue --queue gpu", "enqueue --queue gpu "), ("retry 7", "retry 7"), ("queue", "queue "),
+    ],
+)  # fmt: skip
+def test_what_is_complete_has_a_blank_behind_it(tmp_path: Path, line: str, after: str) -> None:
+    """Where no more can follow; typed whole as well."""
+    (tmp_path / "input one.wav").touch()
+    (tmp_path / "inside").mkdir()
+    completer = ShellCompleter(GRAMMAR, something_known(), lambda: str(tmp_path))
+    buffer = Buffer(document=Document(line), completer=completer)
+
+    async def press() -> str:
+        complete(buffer, completer)
+        return buffer.text
+
+    assert asyncio.run(press()) == after
+
+
+def test_within_a_line_no_blank_is_put_in(tmp_path: Path) -> None:
+    """There is one already, or the word is not at its end."""
+    completer = ShellCompleter(GRAMMAR, something_known(), lambda: str(tmp_path))
+    buffer = Buffer(document=Document("enq sleep 3", 3), completer=completer)
+    complete(buffer, completer)
+    assert buffer.text == "enqueue sleep 3"
 
 
 def test_a_directory_that_cannot_be_read_offers_nothing(tmp_path: Path) -> None:

@@ -57,11 +57,11 @@ def test_enter_ends_a_line(keyboard: Keyboard) -> None:
 
 
 def test_tab_completes_the_only_word(keyboard: Keyboard) -> None:
-    assert keyboard.read("dlq pu\t\r") == "dlq purge"
+    assert keyboard.read("dlq pu\t\r") == "dlq purge "
 
 
 def test_tab_completes_what_all_words_have_in_common(keyboard: Keyboard) -> None:
-    assert keyboard.read("set backoff-\tb\t\r") == "set backoff-base"
+    assert keyboard.read("set backoff-\tb\t\r") == "set backoff-base "
     assert keyboard.read("worker s\t\r") == "worker st"
 
 

@@ -275,9 +275,17 @@ def test_enter_on_a_chosen_word_closes_the_menu_and_runs_nothing(shell: Shell) -
 def test_the_only_completion_is_taken_at_once(shell: Shell) -> None:
     shell.type("wor" + TAB)
     shell.wait_for(lambda: shell.line == "queuectl> worker", "the word")
-    shell.type(" li" + TAB)
+    shell.type("li" + TAB)
     shell.wait_for(lambda: shell.line == "queuectl> worker list", "both words")
     shell.run("", "no workers are running")
+
+
+def test_one_types_on_behind_the_only_completion(shell: Shell) -> None:
+    shell.type("enq" + TAB)
+    shell.wait_for(lambda: shell.line == "queuectl> enqueue", "the word")
+    shell.type("--max-r" + TAB + "0 exit 3")
+    shell.wait_for(lambda: shell.line == "queuectl> enqueue --max-retries 0 exit 3", "the line")
+    shell.run("", "job 1 enqueued: exit 3  (max-retries 0)")
 
 
 def test_history_lasts_and_keeps_no_line_that_begins_with_a_blank(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_a_file_is_enqueued_line_by_line(session: Session, tmp_path: Path) -> No
     (tmp_path / "jobs").write_text(
         'echo 1\n\n# no\n  {"command": "echo", "args": ["2"], "priority": 9}\r\necho 日本'
     )
-    assert session.json("enqueue --from jobs --priority 1")["ids"] == ["1-3"]
+    assert session.json("enqueue --from jobs --priority 1")["ids"] == [1, 2, 3]
     assert [(job["command"], job["priority"]) for job in session.json("list")] == [
         ("echo 1", 1), ("echo", 9), ("echo 日本", 1),
     ]  # fmt: skip

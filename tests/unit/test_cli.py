@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the store that `run` uses."""
+    """Return the store that `run` uses, empty."""
     url = f"sqlite://{tmp_path}/queue.db"
+    open_store(url).close()
     monkeypatch.setenv("QUEUECTL_STORE", url)
     return url
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -233,6 +234,26 @@ def test_doctor_looks_at_the_clock(session: Session) -> None:
     ((well, said),) = _found(session, "clock")
     assert not well
     assert said.startswith("host host0 was seen 1h1m in the future: ")
+
+
+def test_doctor_judges_a_host_with_a_lease_by_that(session: Session) -> None:
+    """Its file is elsewhere: of a worker behind HTTP on this machine, of a program that claims."""
+    session.with_host()
+    (host,) = session.store.hosts()
+    here = host._replace(hostname=socket.gethostname(), workers=1)
+    session.store.register(here)
+    ((well, said),) = _found(session, "host")
+    assert not well
+    assert "its file is missing" in said
+    now = session.store.now()
+    session.store.register(here._replace(lease=600_000, seen_at=now - 200_000))
+    ((well, said),) = _found(session, "host")
+    assert well
+    assert "1 worker: seen 200 s ago" in said
+    session.store.register(here._replace(lease=60_000, seen_at=now - 200_000))
+    ((well, said),) = _found(session, "host")
+    assert not well
+    assert "its lease has ended" in said
 
 
 def _found(session: Session, topic: str) -> list[tuple[bool, str]]:

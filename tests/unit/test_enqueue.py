@@ -130,7 +130,10 @@ def test_a_bad_field_is_named(session: Session, fields: str, said: str) -> None:
         ("enqueue --env NOT_SET true", 2, "not set here"),
         ("enqueue --env 'A B=1' true", 2, "is not a variable"),
         ("enqueue --delay 5 --at 18:30 true", 2, "exclude each other"),
-        ("enqueue --at noon true", 2, "is not a time"),
+        ("enqueue --at teatime true", 2, "is not a time"),
+        ("enqueue --at now+1h true", 2, "--delay 1h"),
+        ("enqueue --retry-on timeot true", 2, "did you mean timeout?"),
+        ("enqueue --retry-on sigtrem true", 2, "did you mean TERM?"),
         ("enqueue --shell bash true", 2, "an absolute path"),
         ("enqueue --shell /bin/sh --no-shell true", 2, "exclude each other"),
         ("enqueue --no-shell 'a", 2, "No closing quotation"),
@@ -207,6 +210,18 @@ def test_enqueue_has_nothing_to_remark(session: Session, line: str) -> None:
     """On what is fine, or what only a shell can tell."""
     session.with_host()
     assert session.notes(line) == []
+
+
+def test_a_job_with_gpus_is_told_which(session: Session) -> None:
+    """CUDA_VISIBLE_DEVICES is the host's to set then: no remark, but where somebody sets it too."""
+    session.ctx.environ = {**ENVIRON, "CUDA_VISIBLE_DEVICES": "0"}
+    needs = "enqueue --need gpu=1"
+    notes = session.notes(f"{needs} echo $CUDA_VISIBLE_DEVICES")
+    assert not [note for note in notes if "CUDA" in note]
+    for given in ("CUDA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES=0"):
+        notes = session.notes(f"{needs} --env {given} ./train")
+        (note,) = [note for note in notes if "CUDA" in note]
+        assert note.startswith("CUDA_VISIBLE_DEVICES=0 stays as you give it")
 
 
 def test_enqueue_says_when_nothing_will_run_it(session: Session) -> None:

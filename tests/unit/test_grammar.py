@@ -37,7 +37,7 @@ def given_args(text: str) -> tuple[str, dict[str, Any]]:
         ("set max-retries 5", "set", {"setting": "max-retries", "value": ["5"]}),
         ("set env-capture PATH LANG", "set", {"setting": "env-capture", "value": ["PATH", "LANG"]}),
         ("set jitter -1", "set", {"setting": "jitter", "value": ["-1"]}),
-        ("list --exit -9", "list", {"exit": -9}),
+        ("list --exit -9", "list", {"exit": ["-9"]}),
         ("list --name '--x'", "list", {"name": "--x"}),
         ("cancel -- --odd", "cancel", {"which": ["--odd"]}),
         ("list --json", "list", {"json": True}),

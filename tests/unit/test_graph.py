@@ -36,7 +36,7 @@ def write(session: Session, document: object) -> str:
 
 def test_a_graph_is_enqueued_whole(session: Session) -> None:
     """Names mean its own jobs, forwards too; ids are in its order."""
-    assert session.json(write(session, DIAMOND))["ids"] == ["1-6"]
+    assert session.json(write(session, DIAMOND))["ids"] == [1, 2, 3, 4, 5, 6]
     after = [[(one.on, one.when) for one in session.store.dependencies(job)] for job in range(1, 7)]
     assert after == [
         [], [(1, "completed")], [(1, "completed")], [(2, "completed"), (3, "completed")],

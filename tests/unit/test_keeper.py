@@ -20,6 +20,7 @@ from tests.support.work import a_host, put_many, run_one
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from queuectl.host.recovery import Recovered
     from queuectl.host.worker import WorkerHost
     from queuectl.store.base import Store
 
@@ -32,6 +33,7 @@ class Host:
     """As much of a worker host as a keeper knows."""
 
     id = "host-a"
+    store_trouble: str | None = None
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -59,6 +61,9 @@ class Host:
 
     def failed(self, error: Exception) -> None:
         self.errors.append(error)
+
+    def recovered(self, what: Recovered) -> None:
+        """Hear of a dead host."""
 
 
 @pytest.fixture
@@ -126,6 +131,17 @@ def test_a_round_that_fails_is_told_and_the_next_one_comes(
     assert host.errors == [error]
 
 
+def test_a_store_in_trouble_is_asked_again_every_round(
+    kept: Keeper, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To take a write: then it is over."""
+    monkeypatch.setattr(keeper, "RENEW", 3600.0)
+    host.store_trouble = "no space left"
+    kept.start()
+    for _ in range(5):
+        assert host.rounds.acquire(timeout=PATIENCE)
+
+
 # ---- pruning ------------------------------------------------------------------------------------
 
 
@@ -169,6 +185,19 @@ def test_settings_can_keep_everything(kept: Keeper, store: MemoryStore, clock: C
     clock.advance(1000 * DAY)
     kept._prune()
     assert store.counts()[COMPLETED] == 2
+
+
+def test_what_pruned_jobs_had_in_common_goes_a_while_after_the_start(
+    kept: Keeper, store: MemoryStore, clock: Clock
+) -> None:
+    put_many(store, 1, env={"SEED": "1"})
+    store.remove([1])
+    clock.advance(9 * DAY)
+    kept._round()
+    assert store.unused()
+    kept._tidied -= keeper.TIDY
+    kept._round()
+    assert not store.unused()
 
 
 def test_the_first_round_looks_for_dead_hosts(kept: Keeper, host: Host, store: MemoryStore) -> None:

@@ -107,9 +107,24 @@ def test_flags_are_those_of_every_job(files: Session) -> None:
     said = files.text("enqueue --priority 3 --unique auto echo ::: a b a")
     assert said == "jobs 3-4 enqueued: echo  (priority 3)\n"
     result = files.result("enqueue --unique auto echo ::: a c")
-    assert result.data == {"enqueued": 1, "ids": ["5"], "existing": 1, "existing_ids": ["3"]}
+    assert result.data == {"enqueued": 1, "ids": [5], "existing": 1, "existing_ids": [3]}
     assert "1 job is the same as one that is not finished (job 3): not enqueued" in result.notes
     assert files.text("enqueue --unique auto echo ::: a c") == "nothing enqueued\n"
+
+
+def test_jobs_of_a_pattern_have_names(files: Session) -> None:
+    """With places in them, or by their numbers; all or none, where one is taken."""
+    said = files.text("enqueue --name 'sw-{1}' echo {} ::: a b")
+    assert said == "jobs 1-2 enqueued: echo {}  (name sw-{1})\n"
+    assert "name n-{#}" in files.text("enqueue --name n echo {} ::: a b")
+    assert "name {1}_{2}" in files.text("enqueue --name {1}_{2} ./sim {1} ::: c d ::: e")
+    names = [files.job(number).name for number in range(1, 7)]
+    assert names == ["sw-a", "sw-b", "n-1", "n-2", "c_e", "d_e"]
+    code, said = files.refused("enqueue --name sw-{} echo {} ::: c b d")
+    assert (code, said) == (1, "the name 'sw-b' is taken by job 2, which is not finished")
+    assert files.store.id_of_name("sw-c") is None
+    (dry,) = list(files.result("enqueue --dry-run --name sw-{.} echo {} ::: b.txt").data)  # type: ignore[call-overload]
+    assert dry["name"] == "sw-b"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +133,13 @@ def test_flags_are_those_of_every_job(files: Session) -> None:
         ("enqueue echo ::: *.nope", 1, "no file matches *.nope"),
         ("enqueue echo :::: nope", 2, ":::: nope: No such file"),
         ("enqueue echo :::: -", 2, "standard input is not free"),
-        ("enqueue --name n echo ::: a", 2, "--name is for one job"),
+        (
+            "enqueue --name n-{1} echo ::: a b a",
+            2,
+            "two jobs would have the name n-a: add another place, --name 'n-{1}-{#}'",
+        ),
+        ("enqueue --name n-{2} echo ::: a", 2, "only one source"),
+        ("enqueue --name n-{} echo ::: 'a b'", 2, "'n-a b' is not a name"),
         ("enqueue --array 1-2 echo ::: a", 2, "exclude each other"),
         ("enqueue --keep-going echo ::: a", 2, "--keep-going is for many lines"),
         ("enqueue echo {2} ::: a", 2, "only one source"),
@@ -224,9 +245,9 @@ def test_many_lines_may_each_be_unique(files: Session, tmp_path: Path) -> None:
     result = files.result("enqueue --unique auto --from lines")
     assert result.data == {
         "enqueued": 3,
-        "ids": ["1-3"],
+        "ids": [1, 2, 3],
         "existing": 1,
-        "existing_ids": ["1"],
+        "existing_ids": [1],
         "problems": [],
         "bad_lines": 0,
     }

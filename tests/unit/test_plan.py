@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.job import Claim
-from queuectl.process.attempt import account_env, plan_for
+from queuectl.process.attempt import account_env, plan_for, way_back
 from tests.unit.attempts import TOKEN, attempt, wrote
 
 if TYPE_CHECKING:
@@ -84,6 +84,16 @@ def test_environment_is_exactly_rule_12(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_job_cannot_forge_its_token() -> None:
     """What identifies an attempt wins over what the job brings."""
     assert plan(env={"QUEUECTL_TOKEN": "forged"}).env["QUEUECTL_TOKEN"] == TOKEN
+
+
+def test_a_job_can_find_its_store() -> None:
+    """Whatever it brings; of a store that nobody else can open it is told nothing."""
+    back = way_back("sqlite:///x/queue.db", {"QUEUECTL_STATE_DIR": "/x", "SECRET": "s"})
+    assert back == {"QUEUECTL_STORE": "sqlite:///x/queue.db", "QUEUECTL_STATE_DIR": "/x"}
+    claim = CLAIM._replace(env={"QUEUECTL_STORE": "forged"})
+    env = plan_for(claim, base_env=BASE, slot=1, output_path="/o", way_back=back).env
+    assert {name: env[name] for name in back} == back
+    assert way_back("", {}) == {}
 
 
 def test_account_environment(monkeypatch: pytest.MonkeyPatch) -> None:

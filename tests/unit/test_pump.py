@@ -22,7 +22,7 @@ from tests.support.faulty import faulty
 from tests.support.work import HOST, a_host, job_of, put, put_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from queuectl.job import Claim
     from queuectl.store.base import HostInfo, Room, Settled, Settlement, Store, Wish
@@ -45,6 +45,9 @@ class Heard(Events):
         self.wishes: queues.Queue[Wish] = queues.Queue()
         self.rows: queues.Queue[HostInfo | None] = queues.Queue()
         self.errors: queues.Queue[Exception] = queues.Queue()
+        self.troubles: queues.Queue[bool] = queues.Queue()
+        #: whether there is trouble, as the pump says
+        self.has_trouble: Callable[[], bool] = bool
         #: raised by every event
         self.error: Exception | None = None
 
@@ -72,6 +75,9 @@ class Heard(Events):
     def failed(self, error: Exception) -> None:
         self.errors.put(error)
 
+    def troubled(self) -> None:
+        self.troubles.put(self.has_trouble())
+
 
 class Rig:
     """A pump at work on a store; the test plays the workers."""
@@ -83,6 +89,7 @@ class Rig:
         self.queue = JobQueue()
         self.heard = Heard()
         self.pump = Pump(self.store, self.queue, HOST, self.heard)
+        self.heard.has_trouble = lambda: self.pump.trouble is not None
 
     def start(self, workers: int = 1) -> None:
         self.queue.join_workers(ALL, workers)
@@ -477,6 +484,25 @@ def test_trouble_is_shown_for_as_long_as_it_lasts(rig: Rig) -> None:
     assert rig.settlements(1) == [(1, COMPLETED)]
     wait_until_idle(rig)
     assert rig.pump.trouble is None
+
+
+def test_a_store_that_has_refused_a_write_is_in_trouble_until_it_takes_one(rig: Rig) -> None:
+    """Looks and claims that find nothing say nothing about that; it is told once, and its end once."""
+    rig.start()
+    wait_until_idle(rig)
+    rig.faults.fail(FULL, 2)
+    with pytest.raises(StoreFull):
+        rig.queue.call(put, PATIENCE)
+    assert rig.heard.troubles.get(timeout=PATIENCE) is True
+    rig.queue.changed()
+    assert rig.faults.looks.wait_more(3, PATIENCE)
+    assert rig.pump.trouble == str(FULL)
+    assert not rig.pump.failing
+    rig.queue.call(put, PATIENCE)
+    assert rig.heard.troubles.get(timeout=PATIENCE) is False
+    assert rig.pump.trouble is None
+    wait_until_idle(rig)
+    assert rig.heard.troubles.empty()
 
 
 def test_claims_to_be_given_back_are_kept_until_they_are(rig: Rig) -> None:

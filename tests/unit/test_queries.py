@@ -15,7 +15,7 @@ from queuectl.job import FINAL, STATES
 from queuectl.store.base import Filter
 from queuectl.store.rules import DONE, HELD, LATER, READY, RUNNING
 from queuectl.store.sql.queries import (
-    JOB_COLUMNS,
+    JOB_READ,
     answers_from_counters,
     conditions,
     count_of_jobs,
@@ -47,7 +47,7 @@ def test_an_empty_filter_has_no_condition() -> None:
     """All jobs."""
     assert conditions(Filter(), glob) == ([], [])
     assert page_of_jobs(Filter(), None, 5, glob, newest=False) == (
-        f"SELECT {JOB_COLUMNS} FROM job ORDER BY id ASC LIMIT ?",
+        f"SELECT {JOB_READ} FROM job ORDER BY id ASC LIMIT ?",
         [5],
     )
     assert count_of_jobs(Filter(), glob) == ("SELECT count(*) FROM job", [])
@@ -57,11 +57,13 @@ def test_every_value_is_a_parameter() -> None:
     """Nothing that a user typed becomes SQL."""
     nasty = "'; DROP TABLE job; --"
     where = Filter(states=("dead",), queues=(nasty,), ranges=((1, 2), (5, None)), name=nasty,
-                   since=3, exit_code=4, paused=True, array=7, schedule=nasty, unique=nasty)  # fmt: skip
+                   since=3, endings=(("exit", 4), ("signal", 7), (nasty, None)), paused=True, array=7, schedule=nasty, unique=nasty)  # fmt: skip
     statement, values = page_of_jobs(where, 9, 10, glob, newest=True)
     assert nasty not in statement
     assert statement.count("?") == len(values)
-    assert values == ["dead", nasty, 1, 2, 5, 3, 4, 1, 7, nasty, nasty, nasty, 9, 10]
+    assert values == [
+        "dead", nasty, 1, 2, 5, 4, "signal", 7, nasty, 3, 1, 7, nasty, nasty, nasty, 9, 10,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("states", SUBSETS, ids="-".join)
@@ -87,7 +89,7 @@ def test_what_is_added_for_an_index_leaves_no_job_out(states: tuple[State, ...])
         (Filter(ranges=((1, 2),)), False),
         (Filter(name="a"), False),
         (Filter(since=0), False),
-        (Filter(exit_code=0), False),
+        (Filter(endings=(("exit", 0),)), False),
         (Filter(paused=False), False),
         (Filter(array=1), False),
         (Filter(schedule="s"), False),
@@ -111,12 +113,12 @@ def test_numbers_of_any_size_can_be_asked_for(
     first: int, last: int | None, since: int, exit_code: int
 ) -> None:
     """They bind, and compare as they should."""
-    where = Filter(ranges=((first, last),), since=since, exit_code=exit_code)
+    where = Filter(ranges=((first, last),), since=since, endings=(("exit", exit_code),))
     _, values = conditions(where, glob)
     with closing(sqlite3.connect(":memory:")) as connection:
         marks = ", ".join("?" * len(values))
         bound = connection.execute(f"SELECT {marks}", values).fetchone()
     for given_number, number in zip(
-        (n for n in (first, last, since, exit_code) if n is not None), bound, strict=True
+        (n for n in (first, last, exit_code, since) if n is not None), bound, strict=True
     ):
         assert number == max(-(2**63), min(given_number, 2**63 - 1))

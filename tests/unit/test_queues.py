@@ -76,6 +76,11 @@ def test_a_queue_is_created_with_all_it_says(thumbs: Session) -> None:
         ("submit thumbs a 'b", 2, "is not closed"),
         ("submit --from x thumbs y", 2, "not both"),
         ("submit --name n thumbs a b", 2, "--name is for one message"),
+        ("submit thumbs c --priority 5", 2, "--priority behind a message would be one, too: flags come before the messages"),
+        ("submit thumbs c --priority=5", 2, "--priority=5 behind a message"),
+        ("submit thumbs c -p 5", 2, "put -- in front of them"),
+        ("submit thumbs c --json", 2, "--json behind a message"),
+        ("submit thumbs c --store x", 2, "--store behind a message"),
         ("submit --unique k thumbs a b", 2, "for one message"),
         ("set command x", 2, "add --queue NAME"),
         ("set priority 3", 2, "add --queue NAME"),
@@ -124,10 +129,10 @@ def test_settings_of_a_queue_are_made_with_set_too(thumbs: Session) -> None:
 
 def test_messages_are_jobs_of_the_queue(thumbs: Session) -> None:
     """Each one argument, whatever is in it; the queue says the rest."""
-    assert thumbs.text("submit thumbs a.jpg 'b c.jpg' '*' \"it's\" '$x' #5 -n") == (
+    assert thumbs.text("submit thumbs a.jpg 'b c.jpg' '*' \"it's\" '$x' #5 -x") == (
         "jobs 1-7 enqueued in queue thumbs\n"
     )
-    messages = ["a.jpg", "b c.jpg", "*", "it's", "$x", "#5", "-n"]
+    messages = ["a.jpg", "b c.jpg", "*", "it's", "$x", "#5", "-x"]
     jobs = [thumbs.job(number) for number in range(1, 8)]
     assert [job.message for job in jobs] == messages
     assert [(job.command, job.args, job.shell) for job in jobs] == [
@@ -138,6 +143,15 @@ def test_messages_are_jobs_of_the_queue(thumbs: Session) -> None:
     }
     assert jobs[0].cwd == thumbs.ctx.cwd
     assert jobs[0].env["PATH"]
+
+
+def test_what_looks_like_a_flag_can_be_a_message(thumbs: Session) -> None:
+    """Behind --, or from a file; what is no flag of submit is one anyway."""
+    thumbs.result("submit thumbs -- a --priority 5")
+    thumbs.result("submit thumbs c --quality")
+    assert [thumbs.job(number).message for number in range(1, 6)] == [
+        "a", "--priority", "5", "c", "--quality",
+    ]  # fmt: skip
 
 
 def test_one_message_is_answered_like_one_job(thumbs: Session) -> None:
@@ -152,7 +166,7 @@ def test_one_message_is_answered_like_one_job(thumbs: Session) -> None:
     assert thumbs.text("submit --quiet thumbs x") == "2\n"
     assert thumbs.text("submit --quiet --unique auto thumbs x y x") == "3\n4\n"
     assert thumbs.result("submit --unique auto thumbs x y z").data == {
-        "queue": "thumbs", "enqueued": 1, "ids": ["5"], "existing": 2, "existing_ids": ["3-4"],
+        "queue": "thumbs", "enqueued": 1, "ids": [5], "existing": 2, "existing_ids": [3, 4],
     }  # fmt: skip
     assert thumbs.ctx.last_id == 5
 
@@ -348,13 +362,12 @@ def test_an_array_is_enqueued(session: Session) -> None:
 
 
 def test_arrays_of_one_argv_and_of_json(session: Session) -> None:
-    """Anything one job can be, but for a name."""
+    """Anything one job can be."""
     assert session.result('enqueue --array 1-2 {"command": "a", "args": ["b"]}').data == {
-        "array": 1, "limit": None, "queue": "default", "enqueued": 2, "ids": ["1-2"],
+        "array": 1, "limit": None, "queue": "default", "enqueued": 2, "ids": [1, 2],
     }  # fmt: skip
     assert session.text("enqueue --quiet --array 3 a") == "3\n"
-    assert session.refused("enqueue --array 1-2 --name n a")[0] == 2
-    assert session.refused('enqueue --array 1-2 {"command": "a", "name": "n"}')[0] == 2
+    assert session.refused("enqueue --array 1-2 --name 3 a")[0] == 2
     assert session.refused("enqueue --array 1-2")[0] == 2
     assert session.refused("enqueue --array 1-2 --from x")[0] == 2
 

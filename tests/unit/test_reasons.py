@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from queuectl.commands.reasons import Facts, Surroundings, Wait, reasons_for, sentence
+from queuectl.commands.turns import Kind, Rivals, counted
 from queuectl.job import PENDING, PROCESSING, Job
 from queuectl.store.base import HostInfo, QueueInfo, Rate
 
@@ -33,14 +34,19 @@ def host(
 class Known(Facts):
     """Facts that are given, not read."""
 
-    def __init__(self, *waits: Wait, running: tuple[Job, ...] = ()) -> None:
-        self._given, self._jobs = waits, running
+    def __init__(
+        self, *waits: Wait, running: tuple[Job, ...] = (), line: tuple[Job, ...] = ()
+    ) -> None:
+        self._given, self._jobs, self._ready = waits, running, line
 
     def waits(self, job: Job) -> tuple[Wait, ...]:  # noqa: ARG002
         return self._given
 
     def running(self) -> list[Job]:
         return list(self._jobs)
+
+    def line(self) -> list[Kind]:
+        return [Kind(first, 1) for first in self._ready]
 
     def running_in(self, array: int, most: int) -> tuple[int, ...]:
         return tuple(job.id for job in self._jobs if job.array_id == array)[:most]
@@ -182,3 +188,117 @@ def test_facts_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [facts.running_in(1, 5) for _ in range(3)] == [(1,)] * 3
     assert facts.running() == facts.running()
     assert store.asked == 2
+
+
+# ---- whose turn it is -----------------------------------------------------------------------------
+
+
+def queue(name: str, **fields: Any) -> QueueInfo:
+    return QueueInfo(name, False, None, {})._replace(**fields)
+
+
+def among(
+    *queues: QueueInfo, hosts: tuple[HostInfo, ...], facts: Facts | None = None
+) -> Surroundings:
+    return Surroundings(NOW, hosts, {one.name: one for one in queues}, {}, facts or Known())
+
+
+def test_only_what_may_start_now_is_ahead() -> None:
+    """Limits and rates hold the others back; what no host of its own can run is in nobody's way."""
+    full = queue("full", limit=3, counts={PROCESSING: 2})
+    rated = queue("rated", rate=Rate(1, 60_000), open_at=NOW + 5)
+    slow = queue("slow", rate=Rate(1, 60_000), open_at=NOW)
+    hosts = (host("h", 1, ("default", "full", "rated", "slow")), host("i", 1, ("other",), gpu=1))
+    around = among(full, rated, slow, queue("other"), hosts=hosts)
+    line = [
+        Kind(job(1, queue="full"), 4), Kind(job(2, queue="rated"), 2), Kind(job(3, queue="slow"), 2),
+        Kind(job(4, queue="other"), 7), Kind(job(5, needs={"gpu": 1}), 7), Kind(job(6, queue="default"), 1),
+    ]  # fmt: skip
+    before = counted(job(9), around, line)
+    assert (before.free, before.held, before.holding) == (3, 6, ("full", "rated", "slow"))
+    (reason,) = reasons_for(job(9), around, before)
+    assert reason.sentence.startswith(
+        "has 3 jobs ahead of it (and 6 jobs of queues full, rated and slow that limits or rates hold back)"
+    )
+
+
+def test_what_is_held_back_is_not_ahead() -> None:
+    """It may go first when it is let, so that nothing is promised; and no move helps."""
+    rated = queue("rated", rate=Rate(1, 60_000), open_at=NOW + 5, counts={PROCESSING: 1})
+    around = among(rated, queue("default"), hosts=(host("h", 1),))
+    (reason,) = reasons_for(
+        job(9), around, counted(job(9), around, [Kind(job(2, queue="rated"), 3)])
+    )
+    assert reason.whole == (
+        "is next (unless limits and rates let one of 3 jobs of queue rated go first):"
+        " it waits for the only worker, which is busy; `worker start` adds one"
+    )
+
+
+def test_no_move_is_advised_that_changes_nothing() -> None:
+    """`move` is about a job's own queue; across queues a priority decides."""
+    around = among(queue("default"), queue("other"), hosts=(host("h", 1),))
+    for queues, remedy in (
+        (("default",), "`move 9 --first` puts it in front"),
+        (("default", "other"), "`move 9 --first` puts it in front in its queue"),
+        (("other",), "`edit 9 --priority 3` puts it in front"),
+    ):
+        before = Rivals(2, queues=frozenset(queues), priority=2)
+        (reason,) = reasons_for(job(9), around, before)
+        assert reason.remedy == remedy
+
+
+def test_what_is_kept_for_a_job_before_it_is_named() -> None:
+    """As a claim keeps it: a host where it is free for this one is enough."""
+    running = (job(1, state=PROCESSING, host="h", needs={"gpu": 1}),)
+    facts = Known(running=running, line=(job(2, needs={"gpu": 2}), job(3, needs={"gpu": 1})))
+    (reason,) = reasons_for(job(3, needs={"gpu": 1}), around(host(gpu=2), facts=facts))
+    assert reason.kind == "kept"
+    assert reason.short == "gpu 1 kept for #2"
+    assert reason.whole == (
+        "waits although gpu 1 is free: gpu 1 is kept free for job 2, which needs 2;"
+        " `move 3 --first` puts it in front"
+    )
+    # one behind it of the same kind waits for the same, one that needs nothing of it does not
+    (reason,) = reasons_for(job(4, needs={"gpu": 1}), around(host(gpu=2), facts=facts))
+    assert reason.short == "gpu 1 kept for #2"
+    (reason,) = reasons_for(job(4), around(host(gpu=2), facts=facts))
+    assert reason.sentence == "is next: a worker is about to take it"
+    (reason,) = reasons_for(
+        job(3, needs={"gpu": 1}), around(host(gpu=2), host("i", gpu=1), facts=facts)
+    )
+    assert reason.kind == "turn"
+
+
+def test_workers_are_kept_as_well() -> None:
+    """For a job that takes several of them."""
+    running = (job(1, state=PROCESSING, host="h"),)
+    facts = Known(running=running, line=(job(2, needs={"slots": 4}), job(3)))
+    (reason,) = reasons_for(job(3), around(host(), facts=facts))
+    assert reason.short == "3 workers kept for #2"
+    assert "3 workers are kept free for job 2, which needs 4" in reason.sentence
+
+
+def test_a_job_of_a_dead_host_does_not_run() -> None:
+    """Whatever the store says of it."""
+    dead = around()._replace(dead=frozenset(("h",)))
+    for lost in (
+        job(state=PROCESSING, host="h"),
+        job(host="h"),
+        job(state=PROCESSING, host="h", paused=True),
+    ):
+        (reason,) = reasons_for(lost, dead)
+        assert reason.kind == "lost"
+        assert reason.whole == "is lost: its host is dead; `worker start` takes it back"
+    (reason,) = reasons_for(job(state=PROCESSING, host="h"), dead._replace(hosts=(host("i"),)))
+    assert reason.remedy == "a living host takes it back"
+    (reason,) = reasons_for(job(state=PROCESSING, host="h", cancel_requested=True), dead)
+    assert "is being cancelled, but its host is dead" in reason.sentence
+
+
+def test_a_job_may_keep_all_workers_busy() -> None:
+    """One that takes several counts as several."""
+    running = (job(1, state=PROCESSING, host="h", needs={"slots": 4}),)
+    (reason,) = reasons_for(job(3), around(host(), facts=Known(running=running)))
+    assert reason.sentence == "is next: it waits for one of 4 workers, all busy"
+    assert reason.short == "workers busy"

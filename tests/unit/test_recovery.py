@@ -316,7 +316,7 @@ def test_a_host_of_another_pid_namespace_is_left_alone(
     file = scene.host()
     scene.claimed()
     file.close(keep=True)
-    monkeypatch.setattr(recovery, "pid_namespace", lambda: 1)
+    monkeypatch.setattr(hostfile, "pid_namespace", lambda: 1)
     assert scene.recoverer.look() == 0
     assert len(scene.store.held_by(HOST)) == 1
 
@@ -345,10 +345,11 @@ def test_after_a_crash_of_the_machine_a_missing_record_says_nothing(
     record: Callable[[HostFile, Claim], None],
     fate: Fate,
 ) -> None:
-    monkeypatch.setattr(hostfile, "boot_id", lambda: "another boot")
-    # numbers and namespaces of another boot mean nothing
-    monkeypatch.setattr(recovery, "pid_namespace", lambda: 1)
-    file = scene.host()
+    with monkeypatch.context() as then:
+        then.setattr(hostfile, "boot_id", lambda: "another boot")
+        # numbers and namespaces of another boot mean nothing
+        then.setattr(hostfile, "pid_namespace", lambda: 1)
+        file = scene.host()
     claim = scene.claimed()
     record(file, claim)
     file.close(keep=True)

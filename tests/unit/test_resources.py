@@ -57,7 +57,8 @@ def test_needs(text: str, needs: dict[str, int]) -> None:
         ("gpu=-1", "need gpu: '-1' is not a whole number from 1"),
         ("gpu=0.5", "need gpu: '0.5' is not a whole number from 1"),
         ("gpu=²", "is not a whole number"),
-        ("mem=8GiBs", "did you mean gib?"),
+        ("mem=8GiBs", "did you mean 8GiB?"),
+        ("mem=8Mi", "did you mean 8MiB?"),
         ("mem=999999999T", "need mem: 999999999T is too much"),
         ("gpu=1,gpu=2", "gpu is there twice"),
         ("a-b=1,a_b=2", "a-b is there twice"),
@@ -110,6 +111,8 @@ def test_bad_slots(text: str) -> None:
         (["gpu=[0,2,5]"], {"gpu": Resource(3, (0, 2, 5), given=True)}),
         (["gpu=[4-6, 1],mem=1k"], {"gpu": Resource(4, (1, 4, 5, 6), given=True), "mem": Resource(1024)}),
         (["gpu=[1]", "gpu=2"], {"gpu": Resource(3, (0, 1, 2), given=True)}),
+        (["gpu=[1,0,0,1]"], {"gpu": Resource(4, (0, 0, 1, 1), given=True)}),
+        (["gpu=[GPU-1a2b, 3,MIG-3c]"], {"gpu": Resource(3, (3, "GPU-1a2b", "MIG-3c"), given=True)}),
         (["tickets=5000"], {"tickets": Resource(5000)}),
         (["mem=512B"], {"mem": Resource(512)}),
     ],
@@ -124,9 +127,13 @@ def test_resources(texts: list[str], found: dict[str, Resource]) -> None:
         (["gpu=[]"], "'[]' is not a list of items such as [0,2] or [0-3]"),
         (["gpu=[0"], "is not a list of items"),
         (["gpu=[2-0]"], "is not a list of items"),
-        (["gpu=[a]"], "is not a list of items"),
-        (["gpu=[0,0]"], "names an item twice"),
+        (["gpu=[0,]"], "is not a list of items"),
+        (["gpu=[-1]"], "is not a list of items"),
+        (["gpu=[a b]"], "is not a list of items"),
+        (["gpu=[a[b]]"], "is not a list of items"),
+        (["gpu=[a\x1b]"], "is not a list of items"),
         (["gpu=[0]", "gpu=[0]"], "item 0 is there already"),
+        (["gpu=[MIG-3c]", "gpu=[MIG-3c]"], "item MIG-3c is there already"),
         (["gpu=2", "gpu=2G"], "it is items already and cannot be an amount too"),
         (["mem=2G", "mem=2"], "it is an amount already and cannot be items too"),
         ([f"gpu={MOST_ITEMS}", "gpu=1"], "1025 items are more than 1024"),
@@ -216,6 +223,61 @@ def test_amounts_are_counted() -> None:
     assert host.share({"mem": 8 * GIB, "slots": 2}) == {"mem": 8 * GIB}
     host.take_back({"mem": 8 * GIB, "slots": 2}, {"mem": 8 * GIB})
     assert host.free == host.total
+
+
+def test_an_item_that_is_there_twice_is_shared_by_two_jobs() -> None:
+    """They are spread over the items first, and one job gets different ones while it can."""
+    host = stock("gpu=[0,0,1,1]")
+    one = {"gpu": 1}
+    got = [host.share(one) for _ in range(4)]
+    assert got == [{"gpu": (0,)}, {"gpu": (1,)}, {"gpu": (0,)}, {"gpu": (1,)}]
+    host.take_back(one, got[1])
+    assert host.share(one) == {"gpu": (1,)}
+    whole = stock("gpu=[0,0,1,1]").share({"gpu": 3})
+    assert whole == {"gpu": (0, 1, 0)}
+    assert variables({"gpu": 3}, whole)["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
+def test_named_items_are_given_by_name() -> None:
+    host = stock("gpu=[MIG-3c,GPU-1a2b]")
+    got = host.share({"gpu": 2})
+    assert variables({"gpu": 2}, got)["QUEUECTL_GPU"] == "MIG-3c,GPU-1a2b"
+
+
+@pytest.mark.parametrize(
+    ("variable", "items"),
+    [
+        ("2,3", (2, 3)), ("3,2,1", (3, 2)), ("MIG-a,GPU-b", ("MIG-a", "GPU-b")),
+        ("2, 5,-1,7", (2, 5)), ("4,4,5", (4, 5)),
+    ],
+)  # fmt: skip
+def test_gpus_by_number_are_those_the_host_may_use(
+    variable: str, items: tuple[object, ...]
+) -> None:
+    """In the order of CUDA_VISIBLE_DEVICES; a list of the items themselves is taken as it is."""
+    environ = {"CUDA_VISIBLE_DEVICES": variable}
+    assert set(parse_resources(["gpu=2"], environ)["gpu"].items or ()) == set(items)
+    assert parse_resources(["gpu=[0,1]"], environ)["gpu"].items == (0, 1)
+    assert parse_resources(["disk=2"], environ)["disk"].items == (0, 1)
+
+
+def test_more_gpus_by_number_go_on_from_those_there_are() -> None:
+    environ = {"CUDA_VISIBLE_DEVICES": "4,2,3"}
+    host = Stock()
+    host.add(parse_resources(["gpu=2"], environ))
+    host.add(parse_resources(["gpu=1"], environ))
+    assert host.share({"gpu": 3}) == {"gpu": (2, 3, 4)}
+    with pytest.raises(UsageError, match="CUDA_VISIBLE_DEVICES leaves this host 3, not 4"):
+        host.add(parse_resources(["gpu=1"], environ))
+
+
+@pytest.mark.parametrize(
+    ("variable", "says"), [("2", "leaves this host 1, not 2"), ("", "leaves this host none, not 2"), ("-1", "none, not 2")]
+)  # fmt: skip
+def test_gpus_that_the_host_may_not_use_are_not_given(variable: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_resources(["gpu=2"], {"CUDA_VISIBLE_DEVICES": variable})
+    assert says in str(caught.value)
 
 
 def test_what_is_promised_and_never_started_comes_back() -> None:

@@ -100,6 +100,7 @@ def test_a_wait_is_never_negative_nor_twice_the_bound(
         ("255-255", {(EXIT, 255)}),
         ("TERM", {(SIGNAL, 15)}),
         ("sigkill,int", {(SIGNAL, 9), (SIGNAL, 2)}),
+        ("signals,75", {(SIGNAL, None), (EXIT, 75)}),
         ("timeout, LOST", {(TIMEOUT, None), (LOST, None)}),
     ],
 )
@@ -130,6 +131,8 @@ def test_what_is_no_ending_is_refused(text: str) -> None:
         ({"no-retry-on": "2"}, EXIT, 2, "in no-retry-on"),
         ({"no-retry-on": "2"}, EXIT, 3, ""),
         ({"no-retry-on": "KILL"}, SIGNAL, 9, "in no-retry-on"),
+        ({"no-retry-on": "signals"}, SIGNAL, 9, "in no-retry-on"),
+        ({"retry-on": "signals"}, EXIT, 137, "not in retry-on"),
         ({"no-retry-on": "timeout"}, TIMEOUT, 9, "in no-retry-on"),
         ({"retry-on": "1-5", "no-retry-on": "3"}, EXIT, 3, "in no-retry-on"),
         ({"retry-on": "1-5", "no-retry-on": "3"}, EXIT, 4, ""),

@@ -67,6 +67,42 @@ def test_an_array_is_a_line_of_each_kind(terminal: Session) -> None:
     ]
 
 
+def test_an_array_with_a_name_is_a_line_too(terminal: Session) -> None:
+    """Its jobs are called by their indices, each by itself where it is meant; all or none."""
+    said = terminal.text("enqueue --array 3,7-9 --name sim true")
+    assert said == "array 1: jobs 1-4: true  (name sim-*)\n"
+    assert [terminal.job(number).name for number in range(1, 5)] == ["sim-3", "sim-7", "sim-8", "sim-9"]  # fmt: skip
+    assert column(terminal, "list", "NAME") == ["sim-*"]
+    assert column(terminal, "list", "ARRAY") == ["1[3…9]"]
+    terminal.result("edit sim-7 --name other")
+    assert column(terminal, "list", "NAME") == ["sim-3", "other", "sim-*"]
+    terminal.result("cancel --yes --name sim-*")
+    assert terminal.states() == "1:cancelled 2:pending 3:cancelled 4:cancelled"
+    terminal.result("enqueue --name sim-12 true")
+    code, said = terminal.refused("enqueue --array 10-13 --name sim true")
+    assert (code, said) == (1, "the name 'sim-12' is taken by job 5, which is not finished")
+    assert terminal.store.id_of_name("sim-10") is None
+    terminal.result("""enqueue --array 1-2 '{"command": "true", "name": "j"}'""")
+    assert terminal.job(7).name == "j-2"
+
+
+def test_a_long_name_hides_no_column(tmp_path: Path) -> None:
+    """It is cut, so that those of other jobs are still there, with queue and tries."""
+    session = Session(tmp_path, screen=Screen(terminal=True, width=80, height=40))
+    session.result("queue create gpu")
+    session.result(f"enqueue --name {'long-' * 14}end --queue gpu ./train --with many --words here")
+    session.result("enqueue --name short false")
+    session.ends(1, 2)
+    look = Look(terminal=True, width=80)
+    text = b"".join(data for _, data in render(session.result("list"), look)).decode()
+    head, first, second = text.splitlines()
+    assert [word for word in head.split() if word in ("QUEUE", "NAME", "TRIES")] == ["QUEUE", "NAME", "TRIES"]  # fmt: skip
+    assert "long-long" in first
+    assert "…" in first
+    assert "short" in second
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def ids(session: Session, line: str) -> Sequence[str | None]:
     """Return the ID column."""
     return column(session, line, "ID")

@@ -83,6 +83,8 @@ def test_what_the_job_leaves_open_is_decided_when_it_fires(session: Session) -> 
         ("schedule add n '0 3 * * *' --queue nope -- true", "no queue 'nope'"),
         ("schedule add 7 '0 3 * * *' -- true", "a name: no blank"),
         ("schedule add nightly", "missing"),
+        ("schedule add n every 1h --after 99 -- true", "no job 99"),
+        ("schedule add n every 1h --after-any nobody -- true", "no job nobody"),
         ("schedule pause nightli", "no schedule 'nightli'; did you mean nightly?"),
         ("schedule remove other", "no schedule 'other'; `schedule list` lists them"),
         ("schedule add nightly every 1h -- true", "there is a schedule nightly already"),
@@ -96,6 +98,15 @@ def test_what_is_wrong_is_said_and_nothing_changes(session: Session, line: str, 
     assert said in message
     assert "\n" not in message
     assert session.store.schedules() == before
+
+
+def test_several_schedules_are_asked_about_at_once(session: Session) -> None:
+    session.result("schedule add beat every 10m -- true")
+    session.result("schedule add second @daily -- true")
+    both = session.text("why second beat").splitlines()
+    assert [line.split()[:2] for line in both] == [["schedule", "second"], ["schedule", "beat"]]
+    assert [one["schedule"] for one in session.json("why second beat")] == ["second", "beat"]
+    assert session.refused("why second nope")[0] == 3
 
 
 def test_a_paused_schedule_does_not_make_up(session: Session) -> None:

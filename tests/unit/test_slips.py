@@ -96,6 +96,25 @@ def test_what_is_meant_is_said(session: Session, line: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("wait --for runing", "did you mean processing?"), ("wait --for pendign", "did you mean pending?"),
+        ("list --state finshed", "did you mean completed?"), ("cancel runing", "did you mean processing?"),
+        ("cancel lats", "did you mean last?"), ("cancel COMPLETED", "did you mean completed?"),
+    ],
+)  # fmt: skip
+def test_a_state_that_is_misspelt_is_named(session: Session, line: str, said: str) -> None:
+    """Also by the word that other queues have for it; no word is near to just anything."""
+    assert said in session.refused(line)[1]
+    assert "did you mean" not in session.refused("cancel oldie")[1]
+
+
+def test_a_state_may_be_written_large(session: Session) -> None:
+    session.result("enqueue true")
+    assert [job["id"] for job in session.json("list --state PENDING,Failed")] == [1]
+
+
 def test_a_dry_run_tells_the_jobs_apart(session: Session, tmp_path: Path) -> None:
     """By index, by name, by what they wait for; for machines, too."""
     assert printed(session, "enqueue --array 0-10:5 --dry-run echo") == (

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -715,10 +715,35 @@ def test_a_page_of_some_states_does_not_walk_past_all_others(
 
 @pytest.mark.parametrize("where", [Filter(), Filter(states=("completed",)), Filter(states=STATES)])
 def test_a_page_of_most_jobs_is_read_in_order_of_id(store: SqliteStore, where: Filter) -> None:
-    """Without sorting, from where the last one ended."""
-    assert plan(store, *page_of_jobs(where, None, 50, store.glob_test, newest=True)) == ["SCAN job"]
-    (line,) = plan(store, *page_of_jobs(where, 5, 50, store.glob_test, newest=False))
+    """Without sorting, from where the last one ended; attempts are looked up for each."""
+    lines = plan(store, *page_of_jobs(where, None, 50, store.glob_test, newest=True))
+    assert lines[0] == "SCAN job"
+    assert [line for line in lines[1:] if "SUBQUERY" not in line] == [
+        "SEARCH ended USING PRIMARY KEY (job_id=?)"
+    ]
+    line, *_ = plan(store, *page_of_jobs(where, 5, 50, store.glob_test, newest=False))
     assert line == "SEARCH job USING INTEGER PRIMARY KEY (rowid>?)"
+
+
+def test_chains_and_tallies_are_read_along_indexes(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many jobs and dependencies there are."""
+    plans: list[list[str]] = []
+
+    def explained(statement: str, values: Sequence[object] = ()) -> list[Any]:
+        plans.append(plan(store, statement, values))
+        return []
+
+    monkeypatch.setattr(store, "rows", explained)
+    store.waits([1])
+    store.given_up([1])
+    store.roots(1)
+    store.tally(0, 0)
+    assert len(plans) == 4
+    for lines in plans:
+        assert not any(line in lines for line in ("SCAN job", "SCAN d", "SCAN other")), lines
+    assert any("job_done (finished_at>?)" in line for line in plans[3])
 
 
 def test_names_have_an_index(store: SqliteStore) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from queuectl.commands.stats import middle_and_most, summary
+from queuectl.commands import stats
+from queuectl.commands.stats import lengths, middle_and_most
 from queuectl.job import CANCELLED, COMPLETED, DEAD, Job
 
 if TYPE_CHECKING:
@@ -26,28 +27,42 @@ def ended(ago: int, **changes: Any) -> Job:
     return plain._replace(**changes)
 
 
-def test_a_summary_counts_and_measures() -> None:
-    """The last hour, the last day; not what was cancelled or is older."""
+def test_lengths_are_of_what_ran_to_its_end() -> None:
+    """Not of what was cancelled."""
     jobs = [
         ended(0),
         ended(2 * HOUR, attempts=2),
         ended(3 * HOUR, state=DEAD),
-        ended(30 * HOUR),
         ended(5, state=CANCELLED),
     ]
-    one = summary(jobs, NOW)
-    assert (one.hour, one.day, one.dead, one.retried) == (1, 3, 1, 1)
-    assert (one.waited, one.ran) == ((1000, 1000), (2000, 2000))
-    assert summary([], NOW).ran is None
+    assert lengths(jobs) == (3, (1000, 1000), (2000, 2000))
+    assert lengths([]) == (0, None, None)
+
+
+def test_counts_are_of_all_though_lengths_are_of_some(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, for people and for programs."""
+    session.many(9)
+    session.ends(0, 7)
+    (one,) = session.json("stats")
+    assert (one["hour"], one["day"], one["measured"], one["sampled"]) == (7, 7, 7, False)
+    assert session.notes("stats") == []
+    monkeypatch.setattr(stats, "RECENT", 4)
+    session.ends(0, 2)
+    (one,) = session.json("stats")
+    assert (one["hour"], one["day"], one["measured"], one["sampled"]) == (9, 9, 4, True)
+    (said,) = session.notes("stats")
+    assert said.startswith("WAITED and RAN are of the 4 jobs that ended last")
 
 
 @pytest.mark.parametrize(
-    ("lengths", "answer"),
+    ("spans", "answer"),
     [([5], (5, 5)), ([1, 9], (1, 9)), ([3, 1, 2], (2, 3)), (list(range(101)), (50, 95)), ([], None)],
 )  # fmt: skip
-def test_middle_and_most(lengths: list[int], answer: tuple[int, int] | None) -> None:
+def test_middle_and_most(spans: list[int], answer: tuple[int, int] | None) -> None:
     """Half, and 95 of 100."""
-    assert middle_and_most(lengths) == answer
+    assert middle_and_most(spans) == answer
 
 
 def test_stats_are_by_queue(session: Session) -> None:

@@ -165,6 +165,14 @@ def test_a_described_length_is_never_more_than_it_was_by_much(milliseconds: int)
         ("2026-12-01T10:00+01:00", "2026-12-01T09:00:00.000Z"),
         ("2020-01-01", "2020-01-01T00:00:00.000Z"),
         ("18:30Z", "2026-11-21T18:30:00.000Z"),
+        ("0:05", "2026-11-22T00:05:00.000Z"),
+        ("9:30:10", "2026-11-22T09:30:10.000Z"),
+        ("noon", "2026-11-22T12:00:00.000Z"),
+        ("Midnight", "2026-11-22T00:00:00.000Z"),
+        ("tomorrow", "2026-11-22T00:00:00.000Z"),
+        ("tomorrow 9:00", "2026-11-22T09:00:00.000Z"),
+        ("tomorrow noon", "2026-11-22T12:00:00.000Z"),
+        ("today 18:30", "2026-11-21T18:30:00.000Z"),
         ("13:30+02:00", "2026-11-22T11:30:00.000Z"),
         ("23:30+05:30", "2026-11-21T18:00:00.000Z"),
     ],
@@ -177,13 +185,22 @@ def test_a_time_is_read(in_utc: None, text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "noon", "25:00", "12:60", "2026-13-01", "2026-02-30", "tomorrow", "12-30", "1:2:3:4",
-        "2026-12-01T", "-", "0000-01-01", "99999-01-01", "12:00-", "now",
+        "", "teatime", "25:00", "12:60", "2026-13-01", "2026-02-30", "tomorrow x", "12-30", "1:2:3:4",
+        "2026-12-01T", "-", "0000-01-01", "99999-01-01", "12:00-", "now", "0:60", "1:", "today 9",
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_refused(text: str) -> None:
     """The error names the field and says what one looks like."""
     with pytest.raises(BadValue, match="at: .* is not a time such as 18:30"):
+        parse_time(text, NOON, "at")
+
+
+@pytest.mark.parametrize(
+    ("text", "delay"),
+    [("2h", "2h"), ("+1h", "1h"), ("now+1h", "1h"), ("now + 90m", "1h30m"), ("in 2d", "2d")],
+)
+def test_who_says_how_long_from_now_is_told_of_delay(text: str, delay: str) -> None:
+    with pytest.raises(BadValue, match=f"; for so long from now: --delay {delay}$"):
         parse_time(text, NOON, "at")
 
 

@@ -26,10 +26,10 @@ from queuectl.errors import (
     QueuectlError,
     UsageError,
 )
-from queuectl.intake.http.call import Answer, Call, Refusal, Write
+from queuectl.intake.http.call import Answer, Call, Refusal, Write, check_role
 from queuectl.intake.http.repeat import KEY, Repeats, check_key
 from queuectl.intake.http.watch import Watch
-from queuectl.store.remote.wire import ADMIN, ROLES, allows, error_data
+from queuectl.store.remote.wire import ADMIN, ROLES, error_data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,23 +95,25 @@ class Api:
             return error_response(error)
         except Exception as error:  # noqa: BLE001 (a client is never shown a traceback)
             self.failed(error)
-            return problem(500, f"internal error: {type(error).__name__}")
+            return problem(
+                500, f"internal error: {type(error).__name__}; the server's log says more"
+            )
         return answer if isinstance(answer, Response) else answer.response()
 
     def _admit(self, route: Route, request: Request) -> str:
         """Return the role of who asks. Raises Refusal."""
         if route.role is None:
             return ROLES[0]
-        role: str | None = self.anonymous
+        role = self.anonymous
         if self.tokens is not None:
             scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            role = self.tokens.role_of(token.strip()) if scheme.lower() == "bearer" else None
-            if role is None:
+            known = self.tokens.role_of(token.strip()) if scheme.lower() == "bearer" else None
+            if known is None:
                 what = "a token is needed" if not scheme else "no such token"
                 headers = {"WWW-Authenticate": 'Bearer realm="queuectl"'}
                 raise Refusal(401, f"{what}: Authorization: Bearer TOKEN", headers)
-        if role is None or not allows(role, route.role):
-            raise Refusal(403, f"this needs the role {route.role}, and the token is for {role}")
+            role = known
+        check_role(role, route.role)
         return role
 
     async def _run(self, route: Route, call: Call) -> Answer | Response:

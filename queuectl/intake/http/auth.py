@@ -11,7 +11,7 @@ import os
 import secrets
 
 from queuectl.errors import UsageError
-from queuectl.store.remote.token import read_pairs
+from queuectl.store.remote.token import read_lines
 from queuectl.store.remote.wire import ROLES
 
 TYPE_CHECKING = False
@@ -58,14 +58,23 @@ class Tokens:
 
 
 def load_tokens(path: str, *, make: bool = False) -> Tokens:
-    """Return the tokens of a file: lines of `role:token`, or one token alone, which is admin's.
+    """Return the tokens of a file: lines of `role:token`.
 
-    `make`: a file that is not there is made, mode 0600, with a fresh token for every role.
+    `make`: a file that is not there is made, mode 0600, with a fresh token for every role. A token
+    without a role is refused: only a client's file may hold one alone.
     Raises UsageError naming the fault, Refused for a file that others can read.
     """
     if make and not os.path.exists(path):
         _write_new(path)
-    return Tokens(read_pairs(path))
+    pairs = []
+    for line in read_lines(path):
+        if line.role is None:
+            raise line.fault(path)
+        pairs.append((line.role, line.token))
+    try:
+        return Tokens(pairs)
+    except UsageError as error:
+        raise UsageError(f"token file {path}: {error}") from None
 
 
 def _write_new(path: str) -> None:

@@ -8,8 +8,16 @@ import os
 from starlette.responses import Response
 
 from queuectl.commands.context import Context
-from queuectl.errors import EXIT_FAILED, EXIT_NOT_FOUND, EXIT_USAGE, UsageError, did_you_mean
+from queuectl.errors import (
+    EXIT_FAILED,
+    EXIT_NOT_FOUND,
+    EXIT_UNAVAILABLE,
+    EXIT_USAGE,
+    UsageError,
+    did_you_mean,
+)
 from queuectl.record import Record
+from queuectl.store.remote.wire import allows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,9 +87,16 @@ class Refusal(Exception):  # noqa: N818 (named like the other errors)
 
     def response(self) -> Response:
         """Return the answer."""
-        code = {400: EXIT_USAGE, 404: EXIT_NOT_FOUND}.get(self.status, EXIT_FAILED)
+        other = EXIT_UNAVAILABLE if self.status >= 500 else EXIT_FAILED
+        code = {400: EXIT_USAGE, 404: EXIT_NOT_FOUND}.get(self.status, other)
         data = {"error": str(self), "exit_code": code}
         return Response(json.dumps(data), self.status, self.headers, JSON)
+
+
+def check_role(role: str, needed: str) -> None:
+    """Raise Refusal for a role that is not enough."""
+    if not allows(role, needed):
+        raise Refusal(403, f"this needs a token with the role {needed}; yours is for {role}")
 
 
 class Call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from queuectl.commands.views import attempt_data, job_data
+from queuectl.endings import sort_endings
 from queuectl.errors import NoSuchJob, Refused, UsageError, did_you_mean
 from queuectl.intake.http.call import Answer, Write
 from queuectl.job import OTHER_WORDS, STATES
@@ -95,7 +96,10 @@ def list_jobs(call: Call) -> Answer:
     """GET /jobs."""
     queue = call.text("queue")
     limit = call.whole("limit", _PAGE, 1, _MOST_PAGE)
-    where: Filter | None = Filter(_states(call.text("state")), (queue,) if queue else ())
+    endings = sort_endings(call.text("exit") or "", "exit")
+    where: Filter | None = Filter(
+        _states(call.text("state")), (queue,) if queue else (), endings=endings
+    )
     after = call.whole("after", 0)
     if where is not None and after:
         where = beyond(where, after, newest=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from queuectl import __version__
-from queuectl.intake.http.call import Answer
+from queuectl.intake.http.call import Answer, Refusal
 from queuectl.job import FAILED, PENDING, PROCESSING, STATES
 from queuectl.store.base import Filter
 
@@ -103,8 +103,11 @@ def metrics(call: Call) -> Answer:
 
 
 def healthz(call: Call) -> Answer:
-    """GET /healthz: 200 when the store answers; 503 by the error that it raises."""
+    """GET /healthz: 200 when the store answers and takes what is written, else 503 with the reason."""
     began = time.monotonic()
+    trouble: str | None = getattr(call.api.backend, "store_trouble", None)
+    if trouble:
+        raise Refusal(503, trouble)
     call.store.counts()
     call.store.version()
     return Answer({

@@ -30,6 +30,7 @@ _FAULTS = {
     "408": "the request came too slowly", "409": "it cannot be done now",
     "413": "the body is too long", "415": "a body of this type is not taken",
     "422": "the request key was used for another request", "426": "another version is spoken",
+    "500": "a fault of the server's: its log says more",
     "503": "the store cannot be used at the moment", "507": "no space is left",
 }  # fmt: skip
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from typing import Any
 
+    from starlette.types import Send
+
     from queuectl.commands.tailing import JobTail
     from queuectl.intake.http.call import Call
 
@@ -28,12 +30,27 @@ _CHUNK = 256 * 1024
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
+class CutOff(Exception):  # noqa: N818 (named like the other errors)
+    """What is being sent ends before its end: whoever gets it is to see that it is not all."""
+
+
+class _Cuttable(StreamingResponse):
+    """A response that CutOff leaves without its last chunk; the server then hangs up."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send what there is."""
+        try:
+            await super().stream_response(send)
+        except CutOff:
+            return
+
+
 def streamed(parts: AsyncIterator[bytes], length: int | None = None) -> StreamingResponse:
-    """Return a response of bytes as they come."""
+    """Return a response of bytes as they come; CutOff in the middle makes it an aborted transfer."""
     headers = dict(HEADERS)
     if length is not None:
         headers["Content-Length"] = str(length)
-    return StreamingResponse(parts, 200, headers, "application/octet-stream")
+    return _Cuttable(parts, 200, headers, "application/octet-stream")
 
 
 async def output(call: Call) -> StreamingResponse:
@@ -107,15 +124,18 @@ async def _followed(call: Call, tail: JobTail) -> AsyncIterator[bytes]:
     watch = call.api.watch
     try:
         changed = True
-        while not watch.closed:
-            seen = watch.count
+        while True:
+            # one look more when the server ends: it may be at its end
+            closing, seen = watch.closed, watch.count
             data = await to_thread.run_sync(
-                partial(_news, call, tail, look=changed), limiter=call.api.files
+                partial(_news, call, tail, look=changed or closing), limiter=call.api.files
             )
             if data:
                 yield data
             if tail.ended:
                 return
+            if closing:
+                raise CutOff
             changed = True
             if not tail.more:
                 changed = await watch.wait(seen, _QUICK if tail.running else _SLOW)

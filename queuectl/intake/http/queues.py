@@ -166,8 +166,8 @@ def _messages(kind: str, body: bytes) -> list[str]:
         import os
 
         return [os.fsdecode(line) for line in body.removesuffix(b"\n").split(b"\n")] if body else []
-    raise Refusal(415, "text/plain (a message a line), application/json (a list of texts), or "
-                  "application/octet-stream (one payload)")  # fmt: skip
+    raise Refusal(415, f"Content-Type is {kind[:60]!a}: give text/plain (a message a line),"
+                  " application/json (a list of texts) or application/octet-stream (one payload)")  # fmt: skip
 
 
 # ---- settings -----------------------------------------------------------------------------------

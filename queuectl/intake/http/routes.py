@@ -71,6 +71,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/jobs", "jobs:list_jobs", SUBMIT, "list jobs, a page at a time, by id",
           (
               Query("state", "string", "only jobs in these states, comma-separated"), _QUEUE,
+              Query("exit", "string", "only jobs whose last attempt ended so: 0, 75,100-110, KILL, signals, timeout, lost"),
               Query("limit", "integer", "at most so many, 1 to 1000; 100 if not given"),
               Query("after", "integer", "only jobs with a greater id: `next` of the page before"),
           ), answer="JobPage"),

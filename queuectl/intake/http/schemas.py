@@ -90,7 +90,7 @@ _JOB = _object(
     id=_WHOLE, name=_or_null(_TEXT), queue=_TEXT, state=_STATE, cancelling=_YES, command=_TEXT,
     args={"type": ["array", "null"], "items": _TEXT}, shell=_YES, priority=_WHOLE,
     attempts=_WHOLE, max_retries=_WHOLE, runs=_WHOLE, paused=_YES, reason=_or_null(_TEXT),
-    exit_code=_or_null(_WHOLE), created_at=_TIME, due_at=_TIME, next_run_at=_TIME,
+    exit_code=_or_null(_WHOLE), ending=_or_null(_TEXT), signal=_or_null(_WHOLE), created_at=_TIME, due_at=_TIME, next_run_at=_TIME,
     started_at=_TIME, finished_at=_TIME, cwd=_TEXT, submitter=_TEXT,
     policy={"type": "object", "additionalProperties": _TEXT},
 )  # fmt: skip

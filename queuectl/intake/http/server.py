@@ -11,9 +11,9 @@ import os
 import socket
 import threading
 
-from queuectl.errors import QueuectlError, Refused, UsageError
+from queuectl.errors import MissingExtra, QueuectlError, Refused, UsageError
 from queuectl.intake.http.auth import FILE, Tokens, load_tokens
-from queuectl.record import Record
+from queuectl.intake.http.tls import Tls, check, load
 from queuectl.store.remote.wire import PORT, WORK
 
 TYPE_CHECKING = False
@@ -50,13 +50,6 @@ _CONNECTIONS = 2000
 _HEADERS = 32 * 1024
 
 
-class Tls(Record):
-    """PEM files of a server's certificate and key."""
-
-    certificate: str
-    key: str
-
-
 class Solo:
     """A way to write for a process without workers: one thread at a time, directly."""
 
@@ -78,7 +71,7 @@ def token_path(environ: Mapping[str, str]) -> str:
 
 
 def parse_bind(text: str) -> tuple[str, int]:
-    """Return host and port of `8470`, `:8470`, `0.0.0.0:8470`, `[::1]:8470` or a host alone.
+    """Return host and port of `8470`, `:8470`, `box:8470`, `[::1]:8470` or an IP address alone.
 
     Without a host it is this machine only. Raises UsageError.
     """
@@ -91,8 +84,22 @@ def parse_bind(text: str) -> tuple[str, int]:
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
     if port and not (port.isdecimal() and port.isascii() and int(port) < 65536):
-        raise UsageError(f"listen: {text!r} is not an address: HOST:PORT, such as 127.0.0.1:{PORT}")
+        raise UsageError(f"--http {text}: not an address: HOST:PORT, such as 127.0.0.1:{PORT}")
+    if host and not port and not _is_address(host):
+        # a word alone is rather a slip than a machine
+        raise UsageError(f"--http {text}: no port: HOST:PORT, such as 127.0.0.1:{PORT}")
     return host or "127.0.0.1", int(port) if port else PORT
+
+
+def check_extra() -> None:
+    """Raise MissingExtra when queuectl was installed without its extra `serve`."""
+    try:
+        import uvicorn  # noqa: F401
+
+        import queuectl.intake.http.app
+        import queuectl.intake.http.protocol  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(what="HTTP", module=error.name, extra="serve") from None
 
 
 class HttpIntake:
@@ -152,8 +159,8 @@ class HttpIntake:
     def start(self) -> None:
         """Listen and serve in a thread. Returns when requests are answered.
 
-        Raises Refused when the address is taken or the certificate cannot be used, UsageError when
-        queuectl was installed without its extra `serve`.
+        Raises Refused when the address is taken or the certificate cannot be used, MissingExtra
+        when queuectl was installed without its extra `serve`.
         """
         server = self._make_server()
         bound = self._listen()
@@ -206,14 +213,9 @@ class HttpIntake:
             return
         app: Any = server.config.app
         if self._tls is not None and server.config.ssl is not None:
-            import ssl
-
-            try:
-                # in a context of its own first: one that has failed half-way has neither
-                for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server.config.ssl):
-                    context.load_cert_chain(self._tls.certificate, self._tls.key)
-            except (OSError, ValueError) as error:
-                raise Refused(f"the certificate cannot be used: {error}") from None
+            # in a context of its own first: one that has failed half-way has neither
+            check(self._tls)
+            load(self._tls, server.config.ssl)
         self._tokens = app.state.api.tokens = tokens or self._tokens
 
     def _keep(self) -> None:
@@ -233,13 +235,14 @@ class HttpIntake:
         import asyncio
         import contextlib
 
-        try:
-            import uvicorn
+        check_extra()
+        import uvicorn
 
-            from queuectl.intake.http.app import make_app
-            from queuectl.intake.http.protocol import Protocol
-        except ImportError as error:
-            raise UsageError(f"HTTP needs {error.name}: pip install 'queuectl[serve]'") from None
+        from queuectl.intake.http.app import make_app
+        from queuectl.intake.http.protocol import Protocol
+
+        if self._tls is not None:
+            check(self._tls)
         app = make_app(self._backend, self._tokens, anonymous=self._anonymous, failed=self._failed)
         config = uvicorn.Config(
             app,
@@ -250,10 +253,7 @@ class HttpIntake:
             ssl_certfile=self._tls.certificate if self._tls else None,
             ssl_keyfile=self._tls.key if self._tls else None,
         )  # fmt: skip
-        try:
-            config.load()
-        except (OSError, ValueError) as error:
-            raise Refused(f"HTTP: the certificate or its key cannot be used: {error}") from None
+        config.load()
         intake = self
         _tell_errors(self._failed)
 
@@ -315,6 +315,16 @@ def _tell_errors(failed: Callable[[Exception], None]) -> None:
         logger = logging.getLogger(name)
         logger.propagate = False
         logger.handlers = [Told()]
+
+
+def _is_address(host: str) -> bool:
+    """Whether it is an IP address, or the name that every machine has for itself."""
+    import ipaddress
+
+    try:
+        return host == "localhost" or bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -96,7 +96,11 @@ def _unmarked(
     attempt = next((one for one in store.attempts(job_id) if one.run == run), None)
     if attempt is None or attempt.finished_at is None:
         return []
-    with open(path, "rb") as file:
-        file.seek(offset)
-        data = file.read(_MOST)
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            data = file.read(_MOST)
+    except FileNotFoundError:
+        # it has written nothing, or what it wrote has been pruned
+        return []
     return [(offset, data, MARK.pack(offset + len(data), STDOUT))] if data else []

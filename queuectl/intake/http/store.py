@@ -12,11 +12,12 @@ import time
 from functools import partial
 
 from queuectl import __version__
-from queuectl.errors import QueuectlError, UsageError, did_you_mean
+from queuectl.errors import QueuectlError, StoreUnavailable, UsageError, did_you_mean
 from queuectl.intake.http import shipped
-from queuectl.intake.http.call import JSON, Answer, Refusal, Write
+from queuectl.intake.http.call import JSON, Answer, Refusal, Write, check_role
 from queuectl.intake.http.claims import payload_of
 from queuectl.intake.http.jobs import MOST_WAIT, WAIT
+from queuectl.intake.http.veil import shown_to
 from queuectl.job import NewJob, Output
 from queuectl.paths import output_path
 from queuectl.process.output import remove
@@ -57,8 +58,7 @@ async def call(request: Call) -> Answer | Response:
     if method is None:
         raise UsageError(f"no method {name!r}{did_you_mean(name, wire.METHODS)}")
     _check_protocol(request)
-    if not wire.allows(request.role, method.role):
-        raise Refusal(403, f"{name} needs the role {method.role}; the token is for {request.role}")
+    check_role(request.role, method.role)
     try:
         if len(request.body) > _LARGE:
             # for long enough to keep others waiting
@@ -69,17 +69,18 @@ async def call(request: Call) -> Answer | Response:
         raise UsageError(f"{name}: {error}") from None
     if name in _OWN:
         act = partial(_HERE[name], request, *args)
-        return _answer(await request.api.in_thread(partial(_guarded, name, act)))
+        return _answer(await request.api.in_thread(partial(_guarded, request, name, act)))
     check = partial(_checked, name, args, named)
     checked = await request.api.in_thread(check) if len(request.body) > _LARGE else check()
     if method.kind == wire.READ:
         read = partial(_read, request.store, name, checked)
-        return _answer(await request.api.in_thread(partial(_guarded, name, read)))
+        found = await request.api.in_thread(partial(_guarded, request, name, read))
+        return _answer(shown_to(request.role, found))
     change = partial(_write, name=name, given=checked)
     if name in _HERE_WRITES:
         change = partial(_HERE_WRITES[name], given=checked)
     done: Answer = await request.api.written(
-        request, Write(lambda store: _kept(_guarded(name, partial(change, store)), method))
+        request, Write(lambda store: _kept(_guarded(request, name, partial(change, store)), method))
     )
     return done
 
@@ -144,14 +145,22 @@ def _check_edit(changes: Mapping[str, object]) -> None:
             raise UsageError(f"edit: {field} does not fit")
 
 
-def _guarded(name: str, act: Any) -> Any:
-    """Run a method; what it makes of arguments that fit and make no sense is the client's fault."""
+def _guarded(request: Call, name: str, act: Any) -> Any:
+    """Run a method; what it makes of arguments that fit and make no sense is the client's fault.
+
+    A file that cannot be used is the server's: its log says so, and the client may try again.
+    """
     try:
         return act()
     except QueuectlError:
         raise
     except NotImplementedError:
         raise UsageError(f"{name}: this store has no such method") from None
+    except OSError as error:
+        request.api.failed(error)
+        what = f"{error.filename}: " if error.filename else ""
+        reason = f"where it is served, {what}{error.strerror or error}"
+        raise StoreUnavailable(store=request.store.name, reason=reason) from None
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise UsageError(f"{name}: bad arguments: {error}") from None
 

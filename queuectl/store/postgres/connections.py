@@ -41,7 +41,7 @@ class PostgresConnections(SqlStore):
     ) -> None:
         super().__init__()
         self.target = target
-        self.name = target.shown
+        self.name, self.public_url = target.shown, target.public_url
         self.local_settings = local_settings
         self.lease = target.lease
         #: what notices of this process carry, so that it does not wake itself

@@ -340,6 +340,10 @@ WITH RECURSIVE head AS (
 SELECT track.id FROM head JOIN track ON track.id = head.track JOIN queue ON queue.name = track.queue
 WHERE queue.paused = 0
 
+-- name: head_of
+SELECT priority, due_at, id FROM job_open WHERE lane = 0 AND track = ?
+ORDER BY (-priority), due_at, id LIMIT 1
+
 -- name: head_after
 SELECT priority, due_at, id FROM job_open
 WHERE lane = 0 AND track = ? AND (-priority, due_at, id) > (?, ?, ?)
@@ -523,8 +527,14 @@ SELECT min(at) FROM (
     AND EXISTS (SELECT 1 FROM track JOIN job_open ON job_open.track = track.id
                 WHERE track.queue = queue.name AND job_open.lane = 0)) AS moments
 
+-- name: tally
+SELECT queue, count(*), count(*) FILTER (WHERE finished_at > ?),
+  count(*) FILTER (WHERE state = 'dead'),
+  count(*) FILTER (WHERE state = 'completed' AND attempts > 1)
+FROM job_done WHERE finished_at > ? AND state IN ('completed', 'dead') GROUP BY queue ORDER BY queue
+
 -- name: finished
-SELECT {columns} FROM job_done ORDER BY finished_at DESC LIMIT ?
+SELECT {columns} FROM job_done AS job ORDER BY finished_at DESC LIMIT ?
 
 -- name: old_done
 SELECT id, queue, state, track FROM job_done WHERE finished_at < ? AND state IN ({states})

@@ -43,6 +43,8 @@ class Target(Record):
     schema: str
     #: what may be shown to anybody
     shown: str
+    #: the URL without a password, but with all else, the schema among it
+    public_url: str
     #: what no message may show
     secret: str | None
     lease: float = LEASE
@@ -64,16 +66,20 @@ def parse(url: str, environ: Mapping[str, str]) -> Target:
             ours[name] = unquote(value)
         else:
             theirs.append(word)
+    login, at, where = place.rpartition("@")
+    user, _, password = login.partition(":")
+    schema = ours.get("schema", "queuectl")
+    public = [word for word in theirs if word.partition("=")[0] not in _SECRETS]
+    public += [
+        f"{name}={quote(value, safe='')}" for name, value in {**ours, "schema": schema}.items()
+    ]
     given = {word.partition("=")[0] for word in theirs}
     for name, value in _DEFAULTS.items():
         variable = _VARIABLES.get(name)
         if name not in given and (variable is None or variable not in environ):
             theirs.append(f"{name}={value}")
-    schema = ours.get("schema", "queuectl")
     for name, value in ours.items():
         _READERS[name](name, value)
-    login, at, where = place.rpartition("@")
-    user, _, password = login.partition(":")
     shown = f"postgresql://{user}{at}{where}"
     if schema != "queuectl":
         shown += f"?schema={quote(schema, safe='')}"
@@ -82,6 +88,7 @@ def parse(url: str, environ: Mapping[str, str]) -> Target:
         conninfo=f"postgresql://{place}?{'&'.join(theirs)}",
         schema=schema,
         shown=shown,
+        public_url=f"postgresql://{user}{at}{where}?{'&'.join(public)}",
         secret=unquote(hidden) or None,
         lease=float(ours.get("lease", LEASE)),
         poll=float(ours.get("poll", POLL)),
@@ -94,6 +101,8 @@ def unknown_parameter(name: str) -> str:
     return f"no such parameter {name!r}{did_you_mean(name, (*_READERS, *_DEFAULTS, *_TLS))}"
 
 
+#: what a URL is passed on without
+_SECRETS = frozenset(("password", "sslpassword"))
 _TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "host", "port", "user", "password",
         "dbname", "service", "passfile", "options")  # fmt: skip
 #: variables by which libpq is told these

@@ -66,12 +66,13 @@ class RemoteStore(Store):
         is where this machine's hosts keep their files.
         """
         address = parse_address(url, token, token_file)
-        self.name = address.shown
+        self.name = self.public_url = address.shown
         self.url = url
         self.local_directory = directory or _directory(self.name)
         self.local_settings = local_settings
         self._requests = Requests(address)
         self._memory = Memory()
+        self._role: str | None = None
         self._clock_age = clock_age
         #: server's clock less ours, ms, and when that was found
         self._ahead: tuple[float, float] | None = None
@@ -272,6 +273,12 @@ class RemoteStore(Store):
             return found
         size = os.path.getsize(here)
         return found._replace(path=here, complete=size >= found.stdout_bytes + found.stderr_bytes)
+
+    def role(self) -> str:
+        """Return what our token is good for (see wire.ROLES); asked once."""
+        if self._role is None:
+            self._role = str(self._call("hello")["role"])
+        return self._role
 
     def submit(self, queue: str, messages: Sequence[str]) -> list[int]:
         """Submit messages to a queue, as who has a token for no more may; return the ids.

@@ -13,9 +13,10 @@ import time
 from collections import deque
 from urllib.parse import urlsplit
 
-from queuectl.errors import Refused, StoreUnavailable, UsageError
+from queuectl.errors import StoreUnavailable, UsageError
 from queuectl.record import Record
 from queuectl.store.remote import wire
+from queuectl.store.remote.trouble import fault, is_ours, say, speaks_http
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Address(Record):
     #: in front of every path, without a slash at its end
     prefix: str
     token: str | None
+    #: where the token is from, for people
+    source: str = ""
 
     @property
     def shown(self) -> str:
@@ -47,8 +50,11 @@ class Address(Record):
         return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.prefix}"
 
 
-def parse_address(url: str, token: str | None) -> Address:
-    """Return the address of `http[s]://[TOKEN@]host[:port][/prefix]`. Raises UsageError."""
+def parse_address(url: str, token: str | None, token_file: str = "") -> Address:
+    """Return the address of `http[s]://[TOKEN@]host[:port][/prefix]`. Raises UsageError.
+
+    `token`, of `token_file`, is for a URL without one.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -63,7 +69,9 @@ def parse_address(url: str, token: str | None) -> Address:
     if chosen is not None and not (chosen.isascii() and chosen.isprintable()):
         raise UsageError("the token is not printable ASCII text")
     default = 443 if secure else wire.PORT
-    return Address(secure, parts.hostname, port or default, parts.path.rstrip("/"), chosen)
+    source = "the token in its URL" if given else f"the token in {token_file or 'use'}"
+    prefix = parts.path.rstrip("/")
+    return Address(secure, parts.hostname, port or default, prefix, chosen, source)
 
 
 def _hidden(url: str) -> str:
@@ -117,6 +125,8 @@ class Requests:
             try:
                 return self._once(method, path, body, headers, timeout)
             except _Lost as lost:
+                if lost.hopeless:
+                    raise StoreUnavailable(store=self.address.shown, reason=lost.reason) from None
                 unclear = unclear or lost.sent
                 reason, refused = lost.reason, lost.refused
                 # nobody listens: one more try, for a server that is being started anew
@@ -135,11 +145,12 @@ class Requests:
         try:
             answer = self._exchange(connection, "GET", path, None, self._headers(None), _ANSWER)
             if answer.status != 200:
-                raise _fault(self.address, answer.status, answer.read(_MOST_ANSWER))
+                raise fault(self.address, answer.status, answer.read(_MOST_ANSWER))
             while data := answer.read(256 * 1024):
                 to.write(data)
         except (_Lost, http.client.HTTPException, OSError) as error:
-            raise StoreUnavailable(store=self.address.shown, reason=_say(error)) from None
+            reason = say(error, self.address)
+            raise StoreUnavailable(store=self.address.shown, reason=reason) from None
         finally:
             connection.close()
 
@@ -169,14 +180,14 @@ class Requests:
             raise
         except (http.client.HTTPException, OSError) as error:
             connection.close()
-            raise _Lost(_say(error), sent=True) from None
+            raise _Lost(say(error, self.address), sent=True) from None
         self._keep(connection, answer)
         if answer.status // 100 == 2:
             return data
-        if answer.status in (502, 504) or (answer.status == 503 and not _is_ours(data)):
+        if answer.status in (502, 504) or (answer.status == 503 and not is_ours(data)):
             # a proxy in front, or too many at once
             raise _Lost(f"status {answer.status}", sent=answer.status != 503)
-        raise _fault(self.address, answer.status, data)
+        raise fault(self.address, answer.status, data)
 
     def _fresh(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float,
@@ -206,7 +217,12 @@ class Requests:
         except (http.client.HTTPException, OSError) as error:
             connection.close()
             refused = isinstance(error, (ConnectionRefusedError, socket.gaierror, ssl.SSLError))
-            raise _Lost(_say(error), sent=sent, refused=refused) from None
+            raise _Lost(
+                say(error, self.address),
+                sent=sent,
+                refused=refused,
+                hopeless=not speaks_http(error),
+            ) from None
 
     def _connection(self, timeout: float) -> http.client.HTTPConnection:
         try:
@@ -236,53 +252,18 @@ class Requests:
 
 
 class _Lost(Exception):  # noqa: N818 (named like the other errors)
-    """No answer came. `sent`: the server may have got the request."""
+    """No answer came. `sent`: the server may have got the request; `hopeless`: there is none."""
 
-    def __init__(self, reason: str, *, sent: bool, refused: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, sent: bool, refused: bool = False, hopeless: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
         self.refused = refused
+        self.hopeless = hopeless
 
 
 def _reads(path: str) -> bool:
     method = wire.METHODS.get(path.rpartition("/")[2])
     return method is None or method.kind != wire.ONCE
-
-
-def _say(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "it closed the connection"
-    return str(error) or type(error).__name__
-
-
-def _is_ours(data: bytes) -> bool:
-    return b'"exit_code"' in data
-
-
-def _fault(address: Address, status: int, data: bytes) -> Exception:
-    """Return the error that an answer tells of."""
-    import json
-
-    try:
-        told = json.loads(data)
-    except ValueError:
-        told = None
-    if not isinstance(told, dict) or "error" not in told:
-        reason = f"status {status}: no queuectl serves there"
-        return StoreUnavailable(store=address.shown, reason=reason)
-    text = str(told["error"])
-    if status == 401:
-        hint = "QUEUECTL_TOKEN_FILE names the file with the token" if not address.token else text
-        return Refused(f"{address.shown} does not know who asks: {hint}")
-    if status in (403, 426):
-        return Refused(f"{address.shown}: {text}")
-    if status >= 500 and "kind" not in told:
-        return StoreUnavailable(store=address.shown, reason=text)
-    return wire.error_from(told)

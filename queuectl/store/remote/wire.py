@@ -57,8 +57,8 @@ class Method(Record):
 
 METHODS: dict[str, Method] = {
     **dict.fromkeys(
-        "now version get jobs ids states_of alike ran_on finished count id_of_name attempts counts ahead_of next_due newest_id"
-        " queues dependencies dependents schedules settings hosts expired".split(),
+        "now version get jobs ids states_of alike ran_on finished tally count id_of_name attempts counts ahead_of line next_due newest_id"
+        " queues dependencies dependents waits given_up roots schedules settings hosts expired".split(),
         Method(SUBMIT, READ),
     ),
     **dict.fromkeys("held_by note payload".split(), Method(WORK, READ)),
@@ -76,7 +76,7 @@ METHODS: dict[str, Method] = {
 }
 #: methods that have a way of their own over the wire, or none
 OTHERS = frozenset(
-    "close transaction listener output backup shipped".split()
+    "close transaction listener output backup shipped unused drop_unused".split()
 )  # fmt: skip
 
 # ---- values -------------------------------------------------------------------------------------

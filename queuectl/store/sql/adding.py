@@ -57,6 +57,8 @@ class _Batch:
         self.env: Mapping[str, str] | None = None
         self.environment = 0
         self.names: dict[str, int] = {}
+        #: jobs that have names of these already, and are not final
+        self.held: Mapping[str, int] = {}
         self.uniques: dict[str, int] = {}
         #: ids of arrays, by key
         self.arrays: dict[str, int] = {}
@@ -76,6 +78,9 @@ class Adding(Editing):
         """Enqueue all of `jobs` or none; return their ids."""
         with self.transaction():
             batch = _Batch(self.now(), self.new_ids(len(jobs)))
+            names = [new.name for new in jobs if new.name is not None]
+            if names:
+                batch.held = self.holders("name", names)
             ids = [self._enqueue(new, batch) for new in jobs]
             waits = self._resolve(batch, ids)
             ended = self._look_at(waits, ids)
@@ -107,7 +112,7 @@ class Adding(Editing):
         if place is None:
             place = batch.places[key] = self._place_of(new)
         if new.name is not None:
-            self._refuse_known_name(new.name, batch.names)
+            _refuse_known_name(new.name, batch)
         # after what may refuse it: an id of a sequence does not come back
         batch.last_id = job_id = next(batch.ids)
         if env is not batch.env:
@@ -144,13 +149,6 @@ class Adding(Editing):
         track = self.track_of(new.queue, 0, None, b"")
         priority = int(queue.get("priority", "0"))
         return _Place(self.intern("policy", policy), max_retries, priority, track)
-
-    def _refuse_known_name(self, name: str, names: dict[str, int]) -> None:
-        """Refuse a name that a job not final has, or one earlier in the batch."""
-        found = self.holder("name", name)
-        taken = found if found is not None else names.get(name)
-        if taken is not None:
-            raise NameTaken(name=name, job=taken)
 
     def _row(self, new: NewJob, job_id: int, batch: _Batch, place: _Place) -> tuple[Any, ...]:
         """Return the values of ADD_COLUMNS of a plain job."""
@@ -248,6 +246,13 @@ class Adding(Editing):
         """Return how those have ended that jobs of a batch wait for and that were there before it."""
         fresh = {job_id for job_id in ids if not isinstance(job_id, Existing)}
         return self.ended_of({on for pairs in waits.values() for on, _ in pairs} - fresh)
+
+
+def _refuse_known_name(name: str, batch: _Batch) -> None:
+    """Refuse a name that a job not final has, or one earlier in the batch."""
+    taken = batch.held.get(name, batch.names.get(name))
+    if taken is not None:
+        raise NameTaken(name=name, job=taken)
 
 
 _PAUSED = ADD_COLUMNS.split(", ").index("paused")

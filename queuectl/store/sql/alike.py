@@ -73,13 +73,20 @@ def _look(job: Job, now: int) -> tuple[object, ...] | None:
     """Return what must be the same of jobs that are one; None for a job that stands alone."""
     if job.array_id is None or job.host is not None or job.state == PROCESSING:
         return None
-    if job.name is not None or job.message is not None:
+    own = _own_name(job)
+    if job.message is not None or (job.name is not None and own is None):
         return None
     due = None if job.is_final else max(job.due_at, now)
     return (
-        job.array_id, job.state, job.queue, job.array_limit, job.needs, job.priority, job.paused,
+        job.array_id, own, job.state, job.queue, job.array_limit, job.needs, job.priority, job.paused,
         job.unmet, job.attempts, job.max_retries, job.reason, job.command, due,
     )  # fmt: skip
+
+
+def _own_name(job: Job) -> str | None:
+    """Return what a job of an array is called but for its index, `sim` of sim-3; None if it is not so."""
+    name, ending = job.name, f"-{job.array_index}"
+    return name.removesuffix(ending) if name is not None and name.endswith(ending) else None
 
 
 def _same(store: Reads, job: Job, now: int) -> tuple[list[str], list[Any]]:
@@ -87,7 +94,13 @@ def _same(store: Reads, job: Job, now: int) -> tuple[list[str], list[Any]]:
     # a track is queue, need and limited array in one
     tests = ["array_id = ?", "state = ?", "track = (SELECT track FROM job WHERE id = ?)"]
     values: list[Any] = [job.array_id, job.state, job.id]
-    tests += ["host IS NULL", "name IS NULL", "message IS NULL"]
+    tests += ["host IS NULL", "message IS NULL"]
+    own = _own_name(job)
+    if own is None:
+        tests.append("name IS NULL")
+    else:
+        tests.append("name = CAST(? AS TEXT) || '-' || CAST(array_index AS TEXT)")
+        values.append(own)
     for column, value in (
         ("priority", job.priority),
         ("paused", int(job.paused)),

@@ -7,6 +7,7 @@ import os
 from queuectl import job as j
 from queuectl.store import rules
 from queuectl.store.base import Changed, Wish
+from queuectl.store.order import dependencies_first
 from queuectl.store.sql.dependents import Dependents, Put
 from queuectl.store.sql.together import Together
 
@@ -59,8 +60,15 @@ class Changes(Dependents):
             )
             now = self.now()
             named = frozenset(row[0] for row in self.rows(read, (value,)))
+            first: dict[int, Changed | None] = {
+                job_id: self._retry(jobs, job_id, now, named, keep_attempts=keep_attempts)
+                for job_id in dependencies_first(ids, self.waits(ids))
+            }
+            # an id that was given twice has an answer of its own for the second time
             return [
-                self._retry(jobs, job_id, now, named, keep_attempts=keep_attempts) for job_id in ids
+                first.pop(job_id, None)
+                or self._retry(jobs, job_id, now, named, keep_attempts=keep_attempts)
+                for job_id in ids
             ]
 
     def _retry(
@@ -77,15 +85,15 @@ class Changes(Dependents):
         if state == j.FAILED:
             jobs.later(Put(job_id, facts, rules.retried(facts, now), False))
             return _done(job_id, state)
-        unmet, why = 0, ""
+        unmet, why, never = 0, "", None
         if job_id in named or facts.unmet or facts.awaited:
             # it depends on what was decided of those before it
             jobs.write()
             why = self._taken(job_id)
             if not why:
-                unmet, why = self.reopen(job_id, facts)
+                unmet, why, never = self.reopen(job_id, facts)
         if why:
-            return Changed(job_id, done=False, why=why, state=state)
+            return Changed(job_id, done=False, why=why, state=state, waits_for=never)
         if unmet != facts.unmet:
             self.run("UPDATE job SET unmet = ? WHERE id = ?", (unmet, job_id))
         # a fresh start also with attempts kept: what was lost before does not bury it
@@ -97,9 +105,10 @@ class Changes(Dependents):
         """Return who has a final job's name or unique key by now, as the reason why it must wait."""
         for column, what in (("name", "name"), ("unique_key", "unique key")):
             found = self.rows(
-                f"SELECT other.id FROM job JOIN job AS other ON other.{column} = job.{column}"
-                " WHERE job.id = ? AND other.id <> job.id AND other.lane < 4",
-                (job_id,),
+                f"SELECT id FROM job WHERE {column} = (SELECT {column} FROM job WHERE id = ?)"
+                # so said, an index of what is taken serves for both
+                f" AND {column} IS NOT NULL AND lane < 4 AND id <> ?",
+                (job_id, job_id),
             )
             if found:
                 return f"its {what} is taken by job {found[0][0]}"
@@ -235,8 +244,9 @@ class Changes(Dependents):
         """Put waiting jobs before, or behind, all that is ready in their queues, in the given order."""
         with self.transaction(), Together(self, ids, self._write_moved) as jobs:
             ends: dict[str, tuple[int, int, int] | None] = {}
+            now = self.now()
             changes = [
-                self._move(jobs, job_id, ends, first=first)
+                self._move(jobs, job_id, ends, now, first=first)
                 for job_id in (reversed(ids) if first else ids)
             ]
         return changes[::-1] if first else changes
@@ -249,6 +259,7 @@ class Changes(Dependents):
         jobs: Together,
         job_id: int,
         ends: dict[str, tuple[int, int, int] | None],
+        now: int,
         *,
         first: bool,
     ) -> Changed:
@@ -264,8 +275,12 @@ class Changes(Dependents):
             jobs.write()
             ends[queue] = self.end_of_line(queue, first=first)
         end = ends[queue]
-        if end is not None and end[2] != job_id:
+        # with nothing before it, it is the line; what is due and not ready then is held
+        moves = facts.due_at > now if end is None else end[2] != job_id
+        priority, due_at = facts.priority, min(facts.due_at, now)
+        if end is not None and moves:
             priority, due_at = end[0], end[1] + (-1 if first else 1)
+        if moves:
             # ready at once, also a moment behind a job that has become due just now
             lane = rules.lane_of(due_at, due_at, paused=facts.held)
             jobs.later((priority, lane, due_at, None, job_id))
@@ -273,11 +288,19 @@ class Changes(Dependents):
                 ends[queue] = priority, due_at, job_id
                 self.became_ready(facts.track, priority, due_at, job_id)
             self.work_made = True
-        return _done(job_id, facts.state)
+        return _done(job_id, facts.state, _moved(facts, priority, now))
 
 
-def _done(job_id: int, state: State) -> Changed:
-    return Changed(job_id, True, "", state)
+def _moved(facts: Facts, priority: int, now: int) -> str:
+    """Return what else has changed of a job that was put to an end of the line."""
+    changed = [f"its priority is {priority} now"] if priority != facts.priority else []
+    if facts.due_at > now and facts.lane != rules.READY:
+        changed.append("it is due now")
+    return " and ".join(changed)
+
+
+def _done(job_id: int, state: State, note: str = "") -> Changed:
+    return Changed(job_id, True, "", state, note=note)
 
 
 def missing(job_id: int) -> Changed:

@@ -296,10 +296,10 @@ class Dependents(Reads):
         """Forget what a job waits for, or waited for."""
         self.run("DELETE FROM dependency WHERE job_id = ?", (job_id,))
 
-    def reopen(self, job_id: int, facts: Facts) -> tuple[int, str]:
+    def reopen(self, job_id: int, facts: Facts) -> tuple[int, str, int | None]:
         """Look anew at what a final job that is to run again waits for, and who waits for it.
 
-        Returns how many dependencies are not met, and why it cannot run, if it cannot.
+        Returns how many dependencies are not met, and why it cannot run and for which, if it cannot.
         """
         keep = self.pairs("policy", facts.policy).get("unmet") == "keep"
         looked: list[tuple[int | None, int, int, str]] = []
@@ -312,11 +312,11 @@ class Dependents(Reads):
                 met = 1 if is_met(kind, state) else None
             if met is None and not keep:
                 how = "is gone" if state is None else f"is {state}"
-                return 0, f"waits for job {on}, which {how}"
+                return 0, f"waits for job {on}, which {how}", on
             looked.append((met, job_id, on, kind))
         self.run_many(
             "UPDATE dependency SET met = ? WHERE job_id = ? AND on_id = ? AND kind = ?", looked
         )
         if facts.awaited:
             self.run("UPDATE dependency SET met = 0 WHERE on_id = ? AND met IS NULL", (job_id,))
-        return sum(not met for met, *_ in looked), ""
+        return sum(not met for met, *_ in looked), "", None

@@ -172,8 +172,20 @@ class Editing(Registry):
 
     def holder(self, column: str, text: str) -> int | None:
         """Return the id of the job that is not final and has a name, or a unique key."""
-        found = self.rows(f"SELECT id FROM job WHERE {column} = ? AND lane < 4", (text,))
-        return found[0][0] if found else None
+        return self.holders(column, (text,)).get(text)
+
+    def holders(self, column: str, texts: Sequence[str]) -> dict[str, int]:
+        """Return by name, or by unique key, the id of the job that is not final and has it."""
+        found: dict[str, int] = {}
+        for at in range(0, len(texts), _AT_ONCE):
+            some = texts[at : at + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            found.update(
+                self.rows(
+                    f"SELECT {column}, id FROM job WHERE {column} IN ({marks}) AND lane < 4", some
+                )
+            )
+        return found
 
 
 def _edited_later(jobs: Together, job_id: int) -> Changed:
@@ -196,6 +208,8 @@ def _is_of_each(changes: Mapping[str, Any]) -> bool:
     return is_shell_open or not _OF_EACH.isdisjoint(changes)
 
 
+#: names that are looked for in one statement
+_AT_ONCE = 500
 _COLUMNS = {"env": "environment", "unique": "unique_key"}
 #: fields that are checked, or kept, for each job by itself
 _OF_EACH = frozenset(("name", "unique", "after", "stdin", "stdin_path"))

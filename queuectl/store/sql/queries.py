@@ -5,11 +5,22 @@ Parameters are written `?`; a store with another style translates them.
 
 from __future__ import annotations
 
-from queuectl.job import CANCELLED, DEAD, FAILED, FINAL, PROCESSING, Attempt, Job
+from queuectl.job import (
+    CANCELLED,
+    DEAD,
+    EXIT,
+    FAILED,
+    FINAL,
+    PROCESSING,
+    SIGNAL,
+    STOPPED,
+    Attempt,
+    Job,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from queuectl.job import State
@@ -30,6 +41,16 @@ ATTEMPT_COLUMNS = (
     " max_rss_kib, stdout_bytes, stderr_bytes, message"
 )
 
+#: attempts that have ended, and were not given back
+_ENDED = "FROM attempt AS ended"
+_OF_JOB = f"ended.job_id = job.id AND ended.kind <> '{STOPPED}'"
+#: what is read of a job: JOB_COLUMNS, and how its last attempt ended where that is no exit
+JOB_READ = (
+    f"{JOB_COLUMNS}, CASE WHEN exit_code IS NULL AND runs > 0 THEN (SELECT"
+    f" ended.kind || ' ' || coalesce(ended.code, 0) {_ENDED} WHERE {_OF_JOB}"
+    " ORDER BY ended.run DESC LIMIT 1) END"
+)
+
 _TROUBLE = frozenset((FAILED, DEAD, CANCELLED))
 
 
@@ -41,14 +62,16 @@ def job_from(
     environment: Callable[[int], Mapping[str, str]],
     track: Callable[[int], TrackInfo],
 ) -> Job:
-    """Return the job in a row of JOB_COLUMNS; the readers turn what is packed into values."""
+    """Return the job in a row of JOB_READ; the readers turn what is packed into values."""
     alike = track(row[33])
+    kind, _, code = ("" if row[34] is None else row[34]).partition(" ")
     return Job(
         row[0], row[1], row[2], row[3], text(row[4]), words(row[5]), bool(row[6]), row[7], row[8],
         policy(row[9]), text(row[10]), environment(row[11]), row[12], bool(row[13]), row[14],
         row[15], row[16], row[17], row[18], row[19], row[20], row[21], row[22], row[23],
         bool(row[24]), row[25], row[26], None if row[27] is None else text(row[27]), row[28],
         row[29], row[30], alike.needs, row[31], row[32], alike.array_limit,
+        (kind or None) if row[23] is None else EXIT, int(code) if kind == SIGNAL else None,
     )  # fmt: skip
 
 
@@ -69,22 +92,18 @@ def conditions(where: Filter, glob: GlobTest) -> tuple[list[str], list[Any]]:
     if where.queues:
         tests.append(f"queue IN ({_marks(where.queues)})")
         values.extend(where.queues)
-    if where.ranges:
-        spans = []
-        for first, last in where.ranges:
-            spans.append("id >= ?" if last is None else "id BETWEEN ? AND ?")
-            values.extend((_capped(first),) if last is None else (_capped(first), _capped(last)))
-        tests.append(f"({' OR '.join(spans)})")
+    for test, more in (*_within(where.ranges), *_ended(where.endings)):
+        tests.append(test)
+        values += more
     for column, operator, value in (
         ("created_at", ">=", where.since),
-        ("exit_code", "=", where.exit_code),
         ("paused", "=", None if where.paused is None else int(where.paused)),
         # an expression is not looked up in an index: not to walk a whole array for the few that run
         ("coalesce(array_id, 0)" if few else "array_id", "=", where.array),
     ):
         if value is not None:
             tests.append(f"{column} {operator} ?")
-            values.append(_capped(value))
+            values.append(capped(value))
     for column, words in (("schedule", where.schedule), ("unique_key", where.unique)):
         if words is not None:
             tests.append(f"{column} = ?")
@@ -94,6 +113,40 @@ def conditions(where: Filter, glob: GlobTest) -> tuple[list[str], list[Any]]:
         tests += ["name IS NOT NULL", test]
         values.append(pattern)
     return tests, values
+
+
+def _within(ranges: Sequence[tuple[int, int | None]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the condition that an id is in one of these ranges, and its values; of none nothing."""
+    spans, values = [], []
+    for first, last in ranges:
+        spans.append("id >= ?" if last is None else "id BETWEEN ? AND ?")
+        values += [capped(first)] if last is None else [capped(first), capped(last)]
+    if spans:
+        yield f"({' OR '.join(spans)})", values
+
+
+def _ended(endings: Sequence[tuple[str, int | None]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the condition that the last attempt that has ended did so, and its values; likewise.
+
+    A job's exit_code is that attempt's; only where it has none is the attempt looked at.
+    """
+    codes = [capped(code) for kind, code in endings if kind == EXIT and code is not None]
+    tests = [f"exit_code IN ({_marks(codes)})"] if codes else []
+    kinds: list[str] = []
+    values: list[Any] = list(codes)
+    for kind, code in endings:
+        if kind != EXIT:
+            kinds.append("last.kind = ?" if code is None else "(last.kind = ? AND last.code = ?)")
+            values += [kind] if code is None else [kind, capped(code)]
+    if kinds:
+        tests.append(
+            "exit_code IS NULL AND runs > 0 AND EXISTS (SELECT 1 FROM attempt AS last"
+            f" WHERE last.job_id = job.id AND last.run = (SELECT max(ended.run) {_ENDED}"
+            f" WHERE {_OF_JOB}) AND ({' OR '.join(kinds)}))"
+        )
+    if endings:
+        # an exit without a code is none
+        yield f"({' OR '.join(tests) or '1 = 0'})", values
 
 
 def _index_terms(states: frozenset[State]) -> list[str]:
@@ -115,7 +168,7 @@ def fitting(number: int) -> int:
     return number if -(2**63) <= number < 2**63 else -1
 
 
-def _capped(number: int) -> int:
+def capped(number: int) -> int:
     """Return the nearest number that a column of integers can be compared with."""
     return max(-(2**63), min(number, 2**63 - 1))
 
@@ -133,14 +186,14 @@ def page_of_jobs(
     condition = f" WHERE {' AND '.join(tests)}" if tests else ""
     order = "DESC" if newest else "ASC"
     values.append(limit)
-    return f"SELECT {JOB_COLUMNS} FROM job{condition} ORDER BY {key} {order} LIMIT ?", values
+    return f"SELECT {JOB_READ} FROM job{condition} ORDER BY {key} {order} LIMIT ?", values
 
 
 def page_of_ids(where: Filter, after: int, limit: int, glob: GlobTest) -> tuple[str, list[Any]]:
     """Return the SELECT of the ids of one page, going on behind the id `after`."""
     tests, values = conditions(where, glob)
     statement = f"SELECT id FROM job WHERE {' AND '.join([*tests, 'id > ?'])} ORDER BY id LIMIT ?"
-    return statement, [*values, _capped(after), limit]
+    return statement, [*values, capped(after), limit]
 
 
 def count_of_jobs(where: Filter, glob: GlobTest) -> tuple[str, list[Any]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from queuectl.job import STATES, Output
-from queuectl.store.base import LOOKED_AT, PAGE, Dependency, Held
+from queuectl.store.base import LOOKED_AT, PAGE, Dependency, Ended, Held
 from queuectl.store.rules import BYTES, NOTHING, unpack_words
+from queuectl.store.sql import chains
+from queuectl.store.sql import line as lines
 from queuectl.store.sql.queries import (
     ATTEMPT_COLUMNS,
-    JOB_COLUMNS,
+    JOB_READ,
     answers_from_counters,
     attempt_from,
+    capped,
     count_of_jobs,
     fitting,
     job_from,
@@ -46,7 +49,7 @@ class Reads(SqlStore):
 
     def get(self, job_id: int) -> Job | None:
         """Return a job or None."""
-        rows = self.rows(f"SELECT {JOB_COLUMNS} FROM job WHERE id = ?", (fitting(job_id),))
+        rows = self.rows(f"SELECT {JOB_READ} FROM job WHERE id = ?", (fitting(job_id),))
         return self._job(rows[0]) if rows else None
 
     def jobs(
@@ -106,8 +109,13 @@ class Reads(SqlStore):
 
     def finished(self, limit: int) -> list[Job]:
         """Return the final jobs that finished last, newest first."""
-        statement = self.block("finished").format(columns=JOB_COLUMNS)
+        statement = self.block("finished").format(columns=JOB_READ)
         return [self._job(row) for row in self.rows(statement, (limit,))]
+
+    def tally(self, since: int, recent: int) -> list[Ended]:
+        """Count the jobs that completed or died after a time, and after a later one, by queue."""
+        rows = self.rows(self.block("tally"), (capped(recent), capped(since)))
+        return [Ended(*row) for row in rows]
 
     def count(self, where: Filter) -> int:
         """Return how many jobs match."""
@@ -168,17 +176,11 @@ class Reads(SqlStore):
 
     def ahead_of(self, job_id: int, most: int = 1000) -> int:
         """Return how many ready jobs of all queues would be claimed before a waiting one."""
-        rows = self.rows("SELECT priority, due_at, id FROM job WHERE id = ?", (fitting(job_id),))
-        if not rows:
-            return 0
-        priority, due_at, _ = rows[0]
-        ahead = 0
-        for (track,) in self.rows(self.block("open_tracks")):
-            if ahead >= most:
-                break
-            values = (track, priority, track, priority, due_at, job_id, most - ahead)
-            ahead += self.rows(self.block("ahead_of"), values)[0][0]
-        return ahead
+        return min(most, sum(jobs for _, jobs in lines.line(self, job_id, most)))
+
+    def line(self, before: int | None = None, most: int = 1000) -> list[tuple[int, int]]:
+        """Return the first of each kind of ready jobs, and how many, that come before a job."""
+        return lines.line(self, before, most)
 
     def next_due(self, since: int | None = None) -> int | None:
         """Return when the next waiting job becomes due, a rate lets one start, or a schedule fires."""
@@ -208,6 +210,18 @@ class Reads(SqlStore):
         """Return the ids of the jobs that depend on one."""
         statement = "SELECT DISTINCT job_id FROM dependency WHERE on_id = ? ORDER BY job_id"
         return [row[0] for row in self.rows(statement, (fitting(job_id),))]
+
+    def waits(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Return (job, a job it waits for) for what these jobs wait for and is not met."""
+        return chains.waits(self, ids)
+
+    def given_up(self, ids: Sequence[int]) -> list[int]:
+        """Return the jobs that were cancelled as they waited for one of these, and so on."""
+        return chains.given_up(self, ids)
+
+    def roots(self, job_id: int, most: int = PAGE) -> list[int]:
+        """Return the jobs because of which one waits for what can never be."""
+        return chains.roots(self, job_id, most)
 
     def held_by(self, host_id: str) -> list[Held]:
         """Return every claim that a host holds."""

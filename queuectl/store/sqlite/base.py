@@ -138,7 +138,7 @@ class SqliteBase(SqlStore):
     ) -> None:
         super().__init__()
         self.path = path
-        self.name = f"sqlite://{path}"
+        self.name = self.public_url = f"sqlite://{path}"
         self.local_directory = path + ".d"
         self.local_settings = local_settings
         self._clock = clock or (lambda: time.time_ns() // 1_000_000)

@@ -70,7 +70,7 @@ class MemoryStore(SqliteStore):
         base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
         self._directory = tempfile.TemporaryDirectory(prefix="queuectl-", dir=base)
         super().__init__(f"{self._directory.name}/queue.db", local_settings, clock)
-        self.name = "memory:"
+        self.name, self.public_url = "memory:", ""
         atexit.register(self.close)
 
     def close(self) -> None:

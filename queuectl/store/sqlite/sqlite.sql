@@ -350,6 +350,12 @@ SELECT min(at) FROM (
 -- name: finished
 SELECT {columns} FROM job INDEXED BY job_done WHERE lane = 4 ORDER BY finished_at DESC LIMIT ?
 
+-- name: tally
+SELECT queue, count(*), sum(finished_at > ?), sum(state = 'dead'),
+  sum(state = 'completed' AND attempts > 1)
+FROM job INDEXED BY job_done
+WHERE lane = 4 AND finished_at > ? AND state IN ('completed', 'dead') GROUP BY queue ORDER BY queue
+
 -- name: old_done
 SELECT id, queue, state, track FROM job INDEXED BY job_done WHERE lane = 4 AND finished_at < ? AND state IN ({states})
 ORDER BY finished_at LIMIT ?

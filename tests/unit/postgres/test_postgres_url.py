@@ -44,6 +44,15 @@ def test_what_the_url_says_wins_over_a_default() -> None:
     assert target.conninfo.count("target_session_attrs=") == 1
 
 
+def test_what_a_job_is_told_opens_the_same_store() -> None:
+    """All of the URL but its secrets; the schema is said even where it is the usual one."""
+    url = "postgresql://u:p@h:5/db?sslmode=require&sslpassword=q&lease=10&schema=a_b"
+    public = parse(url, {}).public_url
+    assert public == "postgresql://u@h:5/db?sslmode=require&lease=10&schema=a_b"
+    assert parse(public, {})._replace(secret=None) == parse(public, {})
+    assert parse("postgres://h/db", {}).public_url == "postgresql://h/db?schema=queuectl"
+
+
 @pytest.mark.parametrize(
     "url",
     ["postgresql://u:s3cret@h/db", "postgresql://u@h/db?password=s3cret",
@@ -55,6 +64,7 @@ def test_no_password_is_shown(url: str) -> None:
     assert "s3cret" not in target.shown
     assert target.shown.startswith("postgresql://u@h/db")
     assert target.secret == "s3cret"
+    assert "s3cret" not in target.public_url
     assert "s3cret" in target.conninfo
 
 
