@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 
+from queuectl.errors import StoreUnavailable
 from queuectl.host.recovery import Recoverer
 from queuectl.host.shipping import sweep
 from queuectl.process.attempt import reap_orphans
@@ -95,7 +96,13 @@ class Keeper:
         now = time.monotonic()
         # a write that says when the store takes some again, too
         if now - self._renewed >= RENEW or self._host.store_trouble:
-            self._host.renew()
+            try:
+                self._host.renew()
+            except StoreUnavailable:
+                if self._host.store_trouble:
+                    # which is told as such, by whoever asks for it
+                    return
+                raise
             self._renewed = now
         if now - self._pruned >= PRUNE:
             self._pruned = now

@@ -321,7 +321,7 @@ def test_bad_input_gets_one_line(cli: Cli) -> None:
     """And nothing is done."""
     files(cli.directory, "a")
     for words, named in (
-        (("cat",), "which files"), ((":::", "a"), "run what"), (("--suffix", "", "cat", ":::", "a"), "suffix"),
+        (("cat",), "which files"), (("-j", "2", ":::", "a"), "-j what"), (("--suffix", "", "cat", ":::", "a"), "suffix"),
         (("--suffix", "/x", "cat", ":::", "a"), "suffix"), (("-j", "0", "cat", ":::", "a"), "0"),
         (("--timeout", "soon", "cat", ":::", "a"), "soon"),
     ):  # fmt: skip

@@ -49,7 +49,12 @@ def test_every_command_has_its_answer_on_one_line(cli: Cli) -> None:
             "output 1",
         )  # fmt: skip
         assert answers[0]["id"] == 1
-        assert answers[1] == [{"id": 1, "state": "completed", "reason": "exit 0", "exit_code": 0}]
+        assert answers[1] == [
+            {
+                "id": 1, "state": "completed", "reason": "exit 0",
+                "exit_code": 0, "ending": "exit", "signal": None,
+            }
+        ]  # fmt: skip
         assert [job["state"] for job in answers[2]] == ["completed"]
         assert answers[3] == {"error": "no job 99", "exit_code": 3}
         assert answers[4]["exit_code"] == 2
