@@ -123,7 +123,7 @@ def _json(data: object) -> Pieces:
     import json
 
     if not hasattr(data, "__next__"):
-        yield STDOUT, _encode(json.dumps(data) + "\n")
+        yield STDOUT, _encode(json.dumps(data, default=list) + "\n")
         return
     # an array written as it is read: a million jobs take no more memory than one
     opening = "["

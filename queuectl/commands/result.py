@@ -49,7 +49,8 @@ class Stream(Record):
 class Result(Record):
     """What a command answers. Text blocks, tables and lists in `data` may be lazy: use one once."""
 
-    #: what --json prints; an iterator becomes an array; None prints nothing
+    #: what --json prints; an iterator becomes an array, and so does any iterable within; None prints
+    #: nothing
     data: object = None
     #: what a person reads, top to bottom
     blocks: Sequence[Text | Table | Stream] = ()

@@ -20,6 +20,23 @@ _PROBLEMS_SHOWN = 20
 _SPANS_SHOWN = 10
 
 
+class Ids:
+    """Ids held as ranges, however many: numbers for who goes through them, a list as JSON."""
+
+    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._ranges = ranges
+
+    def __iter__(self) -> Iterator[int]:
+        for first, last in self._ranges:
+            yield from range(first, last + 1)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other holds the same numbers in the same order."""
+        return list(self) == list(other) if hasattr(other, "__iter__") else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Tally:
     """What has come of the jobs so far."""
 
@@ -61,9 +78,10 @@ class Tally:
         if self.bad <= _PROBLEMS_SHOWN:
             self.problems.append(f"line {number}: {error}")
 
-    def ids(self) -> Iterator[int]:
-        """Return the id of each new job."""
-        return _each(self.ranges)
+    @property
+    def ids(self) -> Ids:
+        """The id of each new job."""
+        return Ids(self.ranges)
 
     @property
     def spans(self) -> list[str]:
@@ -73,9 +91,9 @@ class Tally:
     @property
     def data(self) -> dict[str, object]:
         """What --json says: every id is a number, one for each job."""
-        data: dict[str, object] = {"enqueued": self.jobs, "ids": list(self.ids())}
+        data: dict[str, object] = {"enqueued": self.jobs, "ids": self.ids}
         if self.existing:
-            data.update(existing=self.existing, existing_ids=list(_each(self.found)))
+            data.update(existing=self.existing, existing_ids=Ids(self.found))
         return data
 
     @property
@@ -98,7 +116,7 @@ class Tally:
 
     def quiet(self) -> Result:
         """Return the ids of new jobs and nothing else, a line each."""
-        lines = "\n".join(map(str, self.ids()))
+        lines = "\n".join(map(str, self.ids))
         return Result(self.data, (Text(lines),) if lines else ())
 
 
@@ -107,11 +125,6 @@ def _extend(ranges: list[tuple[int, int]], first: int, last: int) -> None:
         ranges[-1] = (ranges[-1][0], last)
     else:
         ranges.append((first, last))
-
-
-def _each(ranges: Sequence[tuple[int, int]]) -> Iterator[int]:
-    for first, last in ranges:
-        yield from range(first, last + 1)
 
 
 def _spans(ranges: Sequence[tuple[int, int]]) -> list[str]:

@@ -246,7 +246,7 @@ def _json(data: object) -> Iterator[str]:
 
     if not hasattr(data, "__next__"):
         # what is answered with nothing is answered all the same
-        yield json.dumps({} if data is None else data)
+        yield json.dumps({} if data is None else data, default=list)
         return
     items: Iterator[object] = data  # type: ignore[assignment]
     opening = "["

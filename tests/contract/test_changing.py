@@ -13,6 +13,7 @@ from tests.support.work import (
     EXIT_0,
     EXIT_3,
     HOST,
+    ahead_of,
     claim_all,
     claim_and_start,
     claim_one,
@@ -349,17 +350,17 @@ def test_moving_is_refused_for_what_does_not_wait(store: Store) -> None:
     assert claim_all(store) == [4, 3]
 
 
-# ---- ahead_of ----------------------------------------------------------------------------------
+# ---- line --------------------------------------------------------------------------------------
 
 
-def test_ahead_of_counts_what_would_be_claimed_before(store: Store) -> None:
+def test_the_line_counts_what_would_be_claimed_before(store: Store) -> None:
     """Across queues, by the order of claims, up to a number."""
     store.create_queue("a")
     ids = [put(store), put(store, queue="a"), put(store, priority=1), put(store)]
-    assert [store.ahead_of(job_id) for job_id in ids] == [1, 2, 0, 3]
-    assert store.ahead_of(ids[3], most=2) == 2
+    assert [ahead_of(store, job_id) for job_id in ids] == [1, 2, 0, 3]
+    assert ahead_of(store, ids[3], most=2) == 2
     store.pause_queue("a", paused=True)
-    assert store.ahead_of(ids[3]) == 2
+    assert ahead_of(store, ids[3]) == 2
 
 
 def test_the_line_before_a_job_is_told_by_kinds(store: Store, clock: Clock) -> None:
@@ -394,7 +395,7 @@ def test_an_id_that_no_job_has_is_answered(store: Store, job_id: int) -> None:
     assert store.hold([job_id], held=True) == [missing]
     assert store.edit(job_id, {"command": "x"}) == missing
     assert store.move([job_id], first=True) == [missing]
-    assert store.ahead_of(job_id) == 0
+    assert ahead_of(store, job_id) == 0
     assert store.line(job_id) == []
 
 

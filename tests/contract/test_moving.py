@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.work import EXIT_3, claim_all, job_of, put, run_one
+from tests.support.work import EXIT_3, ahead_of, claim_all, job_of, put, run_one
 
 if TYPE_CHECKING:
     from queuectl.store.base import Store
@@ -88,8 +88,8 @@ def test_what_is_due_is_ahead_before_a_claim_has_seen_it(store: Store, clock: Cl
     store.create_queue("closed")
     put(store, due_at=clock.now + 1000, priority=9, queue="closed")
     store.pause_queue("closed", paused=True)
-    assert store.ahead_of(job_id) == 0
+    assert ahead_of(store, job_id) == 0
     clock.advance(1000)
-    assert store.ahead_of(job_id) == 1
-    assert store.ahead_of(high) == 0
+    assert ahead_of(store, job_id) == 1
+    assert ahead_of(store, high) == 0
     assert claim_all(store)[:2] == [high, job_id]

@@ -87,3 +87,8 @@ def a_host(host_id: str = HOST, started_at: int = 0, **fields: Any) -> HostInfo:
         host_id, "box", "me", 4321, "0.1.0", 2, fields.pop("queues", ()), started_at, started_at,
         **fields,
     )  # fmt: skip
+
+
+def ahead_of(store: Store, job_id: int, most: int = 1000) -> int:
+    """Return how many ready jobs stand before one, counting to `most`."""
+    return sum(jobs for _, jobs in store.line(job_id, most))

@@ -32,7 +32,7 @@ from queuectl.store.sqlite.base import SQL
 from queuectl.store.sqlite.engine import MemoryStore, SqliteStore
 from tests.support.clock import Clock
 from tests.support.stores import assert_counters_are_right
-from tests.support.work import EXIT_0, HOST, claim_one, put, put_many, run_one, settle
+from tests.support.work import EXIT_0, HOST, ahead_of, claim_one, put, put_many, run_one, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -867,8 +867,8 @@ def test_the_place_in_the_line_costs_the_same_however_many_jobs_wait(tmp_path: P
         store = opened(str(tmp_path / f"{jobs}.db"))
         put_many(store, jobs)
         best = put(store, priority=1)
-        found = steps_of(store, lambda: store.ahead_of(best))
-        assert store.ahead_of(best - 1, most=100) == 100
+        found = steps_of(store, lambda: ahead_of(store, best))
+        assert ahead_of(store, best - 1, most=100) == 100
         store.close()
         return found
 

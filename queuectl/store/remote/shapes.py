@@ -1,6 +1,6 @@
 """Whether a value from a stranger is what an annotation of the contract says. Pure.
 
-The annotations in store/base.py, store/records.py and job.py are texts at run time; they are read
+The annotations in store/base.py, store/readable.py, store/records.py and job.py are texts at run time; they are read
 here as they stand, so what a server takes over the wire cannot drift from what the contract says.
 """
 

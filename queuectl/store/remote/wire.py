@@ -57,7 +57,7 @@ class Method(Record):
 
 METHODS: dict[str, Method] = {
     **dict.fromkeys(
-        "now version get jobs ids states_of alike ran_on finished tally count id_of_name attempts counts ahead_of line next_due newest_id"
+        "now version get jobs ids states_of alike ran_on finished tally count id_of_name attempts counts line next_due newest_id"
         " queues dependencies dependents waits given_up roots schedules settings hosts expired".split(),
         Method(SUBMIT, READ),
     ),

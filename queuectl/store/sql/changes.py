@@ -7,16 +7,16 @@ import os
 from queuectl import job as j
 from queuectl.store import rules
 from queuectl.store.base import Changed, Wish
-from queuectl.store.order import dependencies_first
 from queuectl.store.sql.dependents import Dependents, Put
-from queuectl.store.sql.together import Together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
+    from typing import Any
 
     from queuectl.job import State
     from queuectl.store.rules import Facts
+    from queuectl.store.sql.together import Together
 
 
 #: tables that have rows of a job beside its own, and the column with its id
@@ -28,10 +28,16 @@ HISTORY = (
 class Changes(Dependents):
     """Guarded changes, each job by itself, all in one transaction. One thread at a time."""
 
+    def together(self, ids: Sequence[int], write: Callable[[list[Any]], None]) -> Together:
+        """Return what decides on jobs one after the other, and `write`s them at once."""
+        from queuectl.store.sql.together import Together
+
+        return Together(self, ids, write)
+
     def cancel(self, ids: Sequence[int], *, now: bool = False) -> list[Changed]:
         """Cancel each job."""
         kind = "cancel-now" if now else "cancel"
-        with self.transaction(), Together(self, ids, self.put_all) as jobs:
+        with self.transaction(), self.together(ids, self.put_all) as jobs:
             at = self.now()
             return [self._cancel(jobs, job_id, kind, at) for job_id in ids]
 
@@ -53,7 +59,9 @@ class Changes(Dependents):
 
     def retry(self, ids: Sequence[int], *, keep_attempts: bool = False) -> list[Changed]:
         """Make failed jobs due now; start dead, cancelled and completed ones afresh."""
-        with self.transaction(), Together(self, ids, self.put_all) as jobs:
+        from queuectl.store.order import dependencies_first
+
+        with self.transaction(), self.together(ids, self.put_all) as jobs:
             test, value = self.among("id", ids)
             read = (
                 f"SELECT id FROM job WHERE {test} AND (name IS NOT NULL OR unique_key IS NOT NULL)"
@@ -116,7 +124,7 @@ class Changes(Dependents):
 
     def remove(self, ids: Sequence[int]) -> list[Changed]:
         """Delete jobs with their history and output."""
-        with self.transaction(), Together(self, ids, self._delete_all) as jobs:
+        with self.transaction(), self.together(ids, self._delete_all) as jobs:
             return [self._remove(jobs, job_id) for job_id in ids]
 
     def _remove(self, jobs: Together, job_id: int) -> Changed:
@@ -211,7 +219,7 @@ class Changes(Dependents):
 
     def hold(self, ids: Sequence[int], *, held: bool) -> list[Changed]:
         """Hold waiting jobs and stop running ones (SIGSTOP), or let them go on."""
-        with self.transaction(), Together(self, ids, self._write_held) as jobs:
+        with self.transaction(), self.together(ids, self._write_held) as jobs:
             now = self.now()
             return [self._hold(jobs, job_id, now, held=held) for job_id in ids]
 
@@ -242,7 +250,7 @@ class Changes(Dependents):
 
     def move(self, ids: Sequence[int], *, first: bool) -> list[Changed]:
         """Put waiting jobs before, or behind, all that is ready in their queues, in the given order."""
-        with self.transaction(), Together(self, ids, self._write_moved) as jobs:
+        with self.transaction(), self.together(ids, self._write_moved) as jobs:
             ends: dict[str, tuple[int, int, int] | None] = {}
             now = self.now()
             changes = [

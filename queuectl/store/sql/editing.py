@@ -10,7 +10,6 @@ from queuectl.store.base import Changed
 from queuectl.store.sql.changes import missing
 from queuectl.store.sql.registry import Registry
 from queuectl.store.sql.sqlstore import pack_needs
-from queuectl.store.sql.together import Together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from queuectl.job import After
     from queuectl.store.rules import Facts
+    from queuectl.store.sql.together import Together
 
 
 class Editing(Registry):
@@ -43,7 +43,7 @@ class Editing(Registry):
                 changes["due_at"] = max(changes["due_at"] or now, now)
             if _is_of_each(changes):
                 return [self._edit(job_id, changes, now) for job_id in ids]
-            with Together(self, ids, lambda jobs: self._edit_alike(jobs, changes, now)) as jobs:
+            with self.together(ids, lambda jobs: self._edit_alike(jobs, changes, now)) as jobs:
                 return [_edited_later(jobs, job_id) for job_id in ids]
 
     def _edit(self, job_id: int, changes: Mapping[str, Any], now: int) -> Changed:

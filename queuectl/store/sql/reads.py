@@ -5,8 +5,6 @@ from __future__ import annotations
 from queuectl.job import STATES, Output
 from queuectl.store.base import LOOKED_AT, PAGE, Dependency, Ended, Held
 from queuectl.store.rules import BYTES, NOTHING, unpack_words
-from queuectl.store.sql import chains
-from queuectl.store.sql import line as lines
 from queuectl.store.sql.queries import (
     ATTEMPT_COLUMNS,
     JOB_READ,
@@ -174,13 +172,11 @@ class Reads(SqlStore):
             found[state] += jobs
         return found
 
-    def ahead_of(self, job_id: int, most: int = 1000) -> int:
-        """Return how many ready jobs of all queues would be claimed before a waiting one."""
-        return min(most, sum(jobs for _, jobs in lines.line(self, job_id, most)))
-
     def line(self, before: int | None = None, most: int = 1000) -> list[tuple[int, int]]:
         """Return the first of each kind of ready jobs, and how many, that come before a job."""
-        return lines.line(self, before, most)
+        from queuectl.store.sql.line import line
+
+        return line(self, before, most)
 
     def next_due(self, since: int | None = None) -> int | None:
         """Return when the next waiting job becomes due, a rate lets one start, or a schedule fires."""
@@ -213,15 +209,21 @@ class Reads(SqlStore):
 
     def waits(self, ids: Sequence[int]) -> list[tuple[int, int]]:
         """Return (job, a job it waits for) for what these jobs wait for and is not met."""
-        return chains.waits(self, ids)
+        from queuectl.store.sql.chains import waits
+
+        return waits(self, ids)
 
     def given_up(self, ids: Sequence[int]) -> list[int]:
         """Return the jobs that were cancelled as they waited for one of these, and so on."""
-        return chains.given_up(self, ids)
+        from queuectl.store.sql.chains import given_up
+
+        return given_up(self, ids)
 
     def roots(self, job_id: int, most: int = PAGE) -> list[int]:
         """Return the jobs because of which one waits for what can never be."""
-        return chains.roots(self, job_id, most)
+        from queuectl.store.sql.chains import roots
+
+        return roots(self, job_id, most)
 
     def held_by(self, host_id: str) -> list[Held]:
         """Return every claim that a host holds."""
