@@ -70,3 +70,18 @@ def test_a_script_does_not_import_prompt_toolkit(tmp_path: Path, bare: set[str])
     """Without a terminal there is no prompt."""
     found = imported(tmp_path, stdin="enqueue true\nstatus\nlist\n") - bare
     assert not found.intersection({"prompt_toolkit", "tabulate", "pygments", "asyncio"})
+
+
+def test_a_table_on_a_terminal_does_without_the_metadata_of_packages() -> None:
+    """And leaves that module as it is for whoever needs it afterwards (docs/adr/0007)."""
+    program = (
+        "import sys; from queuectl.render import _tabulate; tabulate = _tabulate();"
+        " assert not {'email', 'zipfile'} & set(sys.modules), sorted(sys.modules);"
+        " print(tabulate([['a']], tablefmt='plain'));"
+        " from importlib.metadata import version; print(bool(version('tabulate')))"
+    )
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "a\nTrue\n"
