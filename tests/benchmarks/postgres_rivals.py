@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import time
 from typing import Any
@@ -21,6 +22,8 @@ CONCURRENCY = 20
 def _procrastinate(url: str) -> tuple[Any, Any]:
     import procrastinate  # type: ignore[import-not-found]
 
+    # it warns of apps in a main module, whose tasks this one names itself
+    logging.getLogger("procrastinate").setLevel(logging.ERROR)
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url))
 
     @app.task(name="noop")  # type: ignore[untyped-decorator]
