@@ -291,7 +291,8 @@ TABLE: tuple[Command, ...] = (
         ("retry",), "run failed jobs now, finished ones afresh", "queuectl.commands.acting:retry",
         (_DEPENDENTS, *_FILTERS, _WHICH), aliases=("restart",), topic=_END,
         description=(
-            "`all` is every failed and dead job. The history stays. Jobs that wait for each other are retried together, whatever their order;"
+            "`all` is every failed and dead job. The history stays. Jobs that wait for each other are retried together, whatever their order"
+            " (what one waited for and has got, it does not wait for again);"
             " one that waits for a job that has failed and is not retried with it is refused."
         ),
         examples=("retry 3", "retry all", "retry 3 --dependents"),

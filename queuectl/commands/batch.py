@@ -24,10 +24,11 @@ from queuectl.commands.resultfiles import (
     write_result,
 )
 from queuectl.demands import PULLED
-from queuectl.errors import EXIT_INTERRUPTED, EXIT_WAIT_FAILED, QueuectlError, UsageError
-from queuectl.job import CANCELLED, COMPLETED, FINAL, STATES
+from queuectl.errors import EXIT_INTERRUPTED, EXIT_WAIT_FAILED, QueuectlError, Refused, UsageError
+from queuectl.host.life import living
+from queuectl.job import CANCELLED, COMPLETED, FAILED, FINAL, PENDING, PROCESSING, STATES
 from queuectl.paths import sync_directory
-from queuectl.store.base import Filter
+from queuectl.store.base import Existing, Filter
 from queuectl.timespec import describe_duration
 
 TYPE_CHECKING = False
@@ -63,6 +64,7 @@ def batch(ctx: Context, args: Args) -> Result:
     files = list(tally.chosen(ctx, names, suffix))
     by_programs = make(1, "").command == PULLED
     workers = 0 if by_programs else args.jobs or os.cpu_count() or 1
+    _refuse_a_mixture(ctx, by_programs=by_programs)
     run = _Run(ctx, tally, make, files, workers)
     with_bar = ctx.screen.terminal and not args.json and not is_dumb(ctx.environ)
     return Result(blocks=(Stream(run.shown(with_bar=with_bar), live=True),), then=run.finish)
@@ -95,6 +97,24 @@ def _asked(ctx: Context, args: Args) -> tuple[Make, Sequence[str]]:
         raise UsageError("batch: -j what? for example: batch -j 4 'wc -l' ::: *.txt")
     names = [name for values, _ in values_of(ctx, pattern.sources[0]) for name in values]
     return make, names
+
+
+def _refuse_a_mixture(ctx: Context, *, by_programs: bool) -> None:
+    """Raise Refused where workers of one batch would take what is for programs: they share a queue."""
+    if by_programs:
+        hosts = living(ctx.store)
+        if any(host.workers and QUEUE in host.queues for host in hosts):
+            raise Refused(
+                "a batch with a command is at work: its workers would take these files, too; wait for it"
+            )
+        return
+    # more than a thousand are of one batch, so some of these tell of all
+    waiting = Filter(states=(PENDING, FAILED, PROCESSING), queues=(QUEUE,))
+    if any(job.command == PULLED for job in ctx.store.jobs(waiting, limit=_GROUP, newest=True)):
+        raise Refused(
+            f"files in the queue {QUEUE} wait for programs, and this batch's workers would take them:"
+            f" let those finish, or `queuectl cancel all --queue {QUEUE}`"
+        )
 
 
 def _for_programs(maker: Maker) -> Make:
@@ -141,6 +161,8 @@ class _Run:
         self._workers = workers
         #: jobs that are to come to an end, with what they are for
         self._open: dict[int, BatchFile] = {}
+        #: of these, those that another batch has enqueued
+        self._others: set[int] = set()
         #: ids of jobs that this process's workers have settled
         self._settled: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._directories: set[str] = set()
@@ -263,6 +285,7 @@ class _Run:
                 for number, file in enumerate(some, first + 1)
             ]
             ids = self._ctx.write(_adding(jobs))
+            self._others.update(int(job_id) for job_id in ids if isinstance(job_id, Existing))
             self._open.update((int(job_id), file) for job_id, file in zip(ids, some, strict=True))
             yield
 
@@ -339,7 +362,9 @@ class _Run:
         """Take back what has not begun; finish what runs, or at a second signal end it."""
         host.stop()
         running = {running.claim.job_id for running in host.running()}
-        waiting = [job_id for job_id in self._open if job_id not in running]
+        waiting = [
+            job_id for job_id in self._open if job_id not in running and job_id not in self._others
+        ]
         self._ctx.write(lambda store: store.cancel(waiting))
         if running & set(self._open):
             yield f"finishing {plural(len(running), 'job')}; once more to end them"

@@ -37,7 +37,7 @@ def submit(ctx: Context, args: Args) -> Result:
         raise UsageError("submit: give messages or --from FILE, not both")
     messages = () if from_lines else messages_of(tail)
     if not tail.verbatim:
-        _check_flags(messages)
+        check_flags("submit", messages)
     if not from_lines and not messages:
         raise UsageError(f"submit what? for example: submit {queue} MESSAGE, or submit {queue} -")
     make = _maker(ctx, args, single=len(messages) == 1)
@@ -55,15 +55,15 @@ def submit(ctx: Context, args: Args) -> Result:
     return _answer(ctx, args, tally)
 
 
-def _check_flags(messages: Sequence[str]) -> None:
-    """Raise UsageError for a message that is spelled like a flag of submit: it would be a job."""
+def check_flags(name: str, messages: Sequence[str]) -> None:
+    """Raise UsageError for a message that is spelled like a flag of a command: it would be a job."""
     from queuectl.commands import GRAMMAR
 
-    (command,) = (one for one in GRAMMAR.table if one.path == ("submit",))
+    (command,) = (one for one in GRAMMAR.table if one.path == (name,))
     for message in messages:
         if message.startswith("-") and (command.flag(message) or command.session_flag(message)):
             raise UsageError(
-                f"submit: {message} behind a message would be one, too: flags come before the"
+                f"{name}: {message} behind a message would be one, too: flags come before the"
                 " messages (if it is meant as one, put -- in front of them)"
             )
 

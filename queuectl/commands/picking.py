@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queuectl.endings import sort_endings
-from queuectl.errors import UsageError
+from queuectl.errors import BadValue, UsageError
 from queuectl.grammar.selection import LAST, Selection, parse_words, resolve_single
 from queuectl.job import EXIT, FAILED, STATES
 from queuectl.store.base import Filter
@@ -32,19 +32,25 @@ def selection_of(ctx: Context, args: Args) -> Selection:
     for word in getattr(args, "state", ()):
         states.update(word)
     since = getattr(args, "since", None)
+    exits = getattr(args, "exit", ())
+    endings = sort_endings(",".join(exits), "--exit")
+    if exits and not endings:
+        # an empty variable of a script must not select everything
+        raise BadValue(
+            what="--exit", value=",".join(exits), expected="an exit code, or how it ended"
+        )
     return chosen._replace(
         states=tuple(state for state in STATES if state in states),
         queues=tuple(getattr(args, "queue", ()) or ()),
         name=getattr(args, "name", None),
         since=None if since is None else past_time(since, ctx.store.now()),
-        endings=sort_endings(",".join(getattr(args, "exit", ())), "--exit"),
+        endings=endings,
         array=getattr(args, "array", None),
     )
 
 
 def past_time(text: str, now: int) -> int:
     """Return the time that `2h` (ago), `18:30` (the last one) or a date means."""
-    from queuectl.errors import BadValue
     from queuectl.timespec import DAY, parse_duration, parse_time
 
     try:

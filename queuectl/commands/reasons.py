@@ -8,6 +8,7 @@ REASON column of `list` all show what it returns.
 from __future__ import annotations
 
 from queuectl.commands.result import plural
+from queuectl.demands import PULLED
 from queuectl.host.life import dead_among
 from queuectl.job import (
     FAILED,
@@ -246,7 +247,8 @@ def _workers(job: Job, around: Surroundings) -> Iterator[Reason]:
     elif queue is not None and queue.pull:
         yield Reason("pull", f"queue {queue.name} gives only to whoever asks",
                      f"waits in queue {queue.name}, which gives its jobs only to whoever asks for it by name, and no worker does",
-                     f"a client can take it, or `worker start --queue {queue.name}`")  # fmt: skip
+                     "a program can claim it" if job.command == PULLED
+                     else f"a client can take it, or `worker start --queue {queue.name}`")  # fmt: skip
     elif not around.hosts:
         yield _nobody(job)
     else:

@@ -22,9 +22,11 @@ _TRIES = 100
 
 def produce(ctx: Context, args: Args) -> Result:
     """Run `produce`: all messages or none, durable when it returns; needs neither store nor service."""
-    from queuectl.commands.messages import messages_of
+    from queuectl.commands.messages import check_flags, messages_of
 
     messages = messages_of(args.messages)
+    if not args.messages.verbatim:
+        check_flags("produce", messages)
     if not messages:
         raise UsageError(f"produce what? for example: produce {args.queue} MESSAGE")
     for message in messages:

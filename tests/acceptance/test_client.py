@@ -496,6 +496,9 @@ def test_a_batch_without_a_command_is_a_server_of_jqueue(cli: Cli, tmp_path: Pat
     assert process.stderr.readline() == "missing.wav: No such file or directory\n"
     told = "3 files in the queue batch, for programs that claim them\n"
     assert process.stderr.readline() == told
+    # workers would take them: they are not let in
+    assert "wait for programs" in cli.refused(1, "batch", "cat", ":::", *names)
+    assert "worker start" not in cli.ok("why", "1")
     store = open_store(str(cli.directory / "state" / "queue.db"))
     token = tmp_path / "token"
     with Server(store) as server:

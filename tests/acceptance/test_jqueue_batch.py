@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pexpect
 
+from tests.support.cli import PATIENCE
 from tests.support.hosts import eventually
 from tests.support.worker import Fifo
 
@@ -327,3 +328,19 @@ def test_bad_input_gets_one_line(cli: Cli) -> None:
     ):  # fmt: skip
         assert named in cli.refused(2, "batch", *words)
     assert results(cli.directory) == []
+
+
+def test_interrupting_one_batch_leaves_the_jobs_of_another(cli: Cli) -> None:
+    """Both are about the same file; it is the first one's job."""
+    files(cli.directory, "a")
+    gate = Fifo(cli, "gate")
+    first = cli.start("batch", "-j", "1", f"{gate.wait}; cat", ":::", "a")
+    eventually(lambda: [job["state"] for job in cli.json("list")] == ["processing"])
+    second = cli.start("batch", "-j", "1", f"{gate.wait}; cat", ":::", "a")
+    eventually(lambda: len(cli.json("worker", "list")) == 2)
+    second.send_signal(signal.SIGINT)
+    assert second.wait(PATIENCE) == 130
+    gate.open()
+    out, err = first.communicate(timeout=PATIENCE)
+    assert (first.returncode, out) == (0, "1 of 1 file done\n"), err
+    second.communicate()

@@ -88,7 +88,10 @@ def test_jobs_are_found_by_how_they_ended(cli: Cli, workers: Workers) -> None:
     assert found("KILL") == found("SIGKILL") == found("signals") == [2]
     assert (found("137,4"), found("0"), found("1-255")) == ([1, 3], [4], [1, 3])
     assert found("timeout,kill") == [2, 5]
-    assert cli.run("list", "--exit", "nonsense").returncode == 2
+    for nothing in ("nonsense", "", " ", ","):
+        assert cli.run("list", "--exit", nothing).returncode == 2
+        # least of all does an empty variable select everything
+        assert cli.run("remove", "all", "--exit", nothing, "--yes").returncode == 2
     assert "--exit KILL" in cli.run("list", "--exit", "9").stderr
     told = {job["id"]: (job["ending"], job["signal"]) for job in cli.json("list")}
     assert told == {

@@ -59,3 +59,11 @@ def test_only_the_default_directory_is_made(cli: Cli, tmp_path: Path) -> None:
         cli.ok("produce", "x", "one")
         eventually(lambda: bool(cli.json("list")))
         service.stop()
+
+
+def test_a_flag_behind_the_messages_is_refused(cli: Cli) -> None:
+    """It would be a message, too; behind -- it is one."""
+    told = cli.refused(2, "produce", "q", "a", "--spool", "/tmp/x")
+    assert "--spool behind a message would be one, too" in told
+    assert "--json" in cli.refused(2, "produce", "q", "a", "--json")
+    assert cli.ok("produce", "q", "--", "a", "--spool").startswith("2 messages appended")

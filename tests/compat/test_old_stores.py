@@ -154,6 +154,18 @@ def test_what_an_old_store_was_stays_beside_it(file: Path, tmp_path: Path, clock
 
 
 @pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
+def test_no_file_is_taken_for_the_copy(file: Path, tmp_path: Path, clock: Clock) -> None:
+    """What has its name, of an earlier time or of somebody else, is left, and a copy made beside it."""
+    path = old_store(file, tmp_path)
+    before = dump(path)
+    other = tmp_path / f"queue.db.{file.stem}"
+    other.write_text("mine")
+    SqliteStore(path, {}, clock).close()
+    assert other.read_text() == "mine"
+    assert dump(f"{other}.2") == before
+
+
+@pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
 def test_several_that_open_an_old_store_at_once_bring_it_up_once(
     file: Path, tmp_path: Path
 ) -> None:
@@ -190,6 +202,7 @@ def test_a_migration_that_fails_leaves_the_old_store(
         with pytest.raises(StoreUnavailable, match="no such table"):
             SqliteStore(path, {}, clock)
     assert dump(path) == before
+    assert os.listdir(tmp_path) == ["queue.db"]
     store = SqliteStore(path, {}, clock)
     assert len(list(store.jobs(Filter()))) == 14
     store.close()

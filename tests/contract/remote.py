@@ -16,6 +16,7 @@ OTHERWISE = {
     "test_what_was_deleted_is_stored_anew": _ITS,
     "test_a_use_that_was_undone_is_none": _ITS,
     "test_another_process_that_remembers_an_id_takes_it_up_again": _ITS,
+    "test_no_id_is_given_out_twice": _ITS,
     "test_unused_rows_of_an_older_version_stay": _ITS,
     "test_remove_deletes_the_output": _FILES,
     "test_prune_deletes_history_and_output": _FILES,

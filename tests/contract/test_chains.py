@@ -105,6 +105,17 @@ def test_the_jobs_that_were_cancelled_because_of_one_are_told_to_the_last(store:
     assert store.given_up([10**30]) == []
 
 
+def test_who_was_given_up_because_of_another_is_not_taken_along(store: Store) -> None:
+    """Unless what it also waits for has ended as well."""
+    first, second = put(store), put(store)
+    both = put(store, after=(After(first), After(second)))
+    store.cancel([first])
+    assert job_of(store, both).state == CANCELLED
+    assert (store.given_up([first]), store.given_up([second])) == ([both], [])
+    store.cancel([second])
+    assert store.given_up([second]) == [both]
+
+
 def test_what_somebody_cancelled_is_not_told_nor_what_hangs_on_that(store: Store) -> None:
     """Nobody wanted that any more before the other died."""
     root = put(store, policy=NO_RETRY)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queuectl.store.sql.unused import DAYS
-from tests.support.work import claim_one, job_of, put
+from tests.support.work import claim_one, job_of, put, release
 
 if TYPE_CHECKING:
     from queuectl.store.base import Store
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 DAY = 24 * 3600 * 1000
 LATER = (DAYS + 1) * DAY
+#: of the row that was made last, which stays
+NEWEST = {"SEED": "newest"}
 
 
 def rows(store: Store, table: str) -> int:
@@ -61,7 +63,7 @@ def test_what_is_taken_up_again_stays(store: Store, clock: Clock, *, between: bo
 def test_what_was_deleted_is_stored_anew(store: Store, clock: Clock) -> None:
     """Nobody goes on with an id that is gone."""
     env = {"SEED": "1"}
-    store.remove([put(store, env=env)])
+    store.remove([put(store, env=env), put(store, env=NEWEST)])
     clock.advance(LATER)
     assert tidy(store) == 1
     job_id = put(store, env=env)
@@ -70,10 +72,25 @@ def test_what_was_deleted_is_stored_anew(store: Store, clock: Clock) -> None:
     assert (claim.job_id, dict(claim.env)) == (job_id, env)
 
 
+def test_no_id_is_given_out_twice(shared: Engine) -> None:
+    """Another process remembers what it stood for: no job ever gets another's variables."""
+    host, other = shared.open(), shared.open()
+    first = put(other, env={"PASSWORD": "alice"}, policy={"timeout": "1s"})
+    claim = claim_one(host)
+    assert dict(claim.env) == {"PASSWORD": "alice"}
+    release(host, claim)
+    other.remove([first])
+    shared.clock.advance(LATER)
+    other.drop_unused(other.unused())
+    put(other, env={"PASSWORD": "bob"}, policy={"timeout": "1h"})
+    claim = claim_one(host)
+    assert (dict(claim.env), claim.policy["timeout"]) == ({"PASSWORD": "bob"}, "1h")
+
+
 def test_a_use_that_was_undone_is_none(store: Store, clock: Clock) -> None:
     """A job that was never committed keeps nothing alive."""
     env = {"SEED": "1"}
-    store.remove([put(store, env=env)])
+    store.remove([put(store, env=env), put(store, env=NEWEST)])
     clock.advance(LATER)
     with pytest.raises(KeyError), store.transaction():
         put(store, env=env)
@@ -86,17 +103,19 @@ def test_another_process_that_remembers_an_id_takes_it_up_again(shared: Engine) 
     """Its memory of it is of another day."""
     first, second = shared.open(), shared.open()
     env = {"SEED": "1"}
-    first.remove([put(first, env=env), put(second, env=env)])
+    first.remove([put(first, env=env), put(second, env=env), put(first, env=NEWEST)])
     shared.clock.advance(LATER)
     assert tidy(first) == 1
     assert dict(job_of(first, put(second, env=env)).env) == env
 
 
 def test_unused_rows_of_an_older_version_stay(store: Store, clock: Clock) -> None:
-    """They carry no mark: nobody knows who remembers them."""
-    put(store, env={"SEED": "1"})
+    """They carry no mark, and get none: nobody knows who remembers them."""
+    ids = [put(store, env={"SEED": "1"})]
     with store.transaction():
         store.run("UPDATE environment SET used_day = 0")  # type: ignore[attr-defined]
-    store.remove([1])
+    clock.advance(DAY)
+    ids += [put(store, env={"SEED": "1"}), put(store, env=NEWEST)]
+    store.remove(ids)
     clock.advance(LATER)
     assert tidy(store) == 0

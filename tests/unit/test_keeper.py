@@ -191,6 +191,7 @@ def test_what_pruned_jobs_had_in_common_goes_a_while_after_the_start(
     kept: Keeper, store: MemoryStore, clock: Clock
 ) -> None:
     put_many(store, 1, env={"SEED": "1"})
+    put_many(store, 1, env={"SEED": "2"})
     store.remove([1])
     clock.advance(9 * DAY)
     kept._round()

@@ -21,7 +21,7 @@ from queuectl.intake.http.veil import shown_to
 from queuectl.job import NewJob, Output
 from queuectl.paths import output_path
 from queuectl.process.output import remove
-from queuectl.store.base import PAGE, Filter, HostInfo, Settlement, Store
+from queuectl.store.base import LOOKED_AT, PAGE, Filter, HostInfo, Settlement, Store
 from queuectl.store.remote import shapes, wire
 
 TYPE_CHECKING = False
@@ -174,6 +174,8 @@ def _read(store: Store, name: str, given: dict[str, Any]) -> object:
         given["limit"] = max(0, min(given.get("limit", PAGE), _MOST_IDS))
     if name == "alike":
         given["limit"] = max(0, min(given["limit"], PAGE))
+    if "most" in given:
+        given["most"] = max(0, min(given["most"], LOOKED_AT))
     return getattr(store, name)(**given)
 
 

@@ -69,7 +69,8 @@ def parse(url: str, environ: Mapping[str, str]) -> Target:
     login, at, where = place.rpartition("@")
     user, _, password = login.partition(":")
     schema = ours.get("schema", "queuectl")
-    public = [word for word in theirs if word.partition("=")[0] not in _SECRETS]
+    # libpq reads %77 for a letter of these, too
+    public = [word for word in theirs if unquote(word.partition("=")[0]) not in _SECRETS]
     public += [
         f"{name}={quote(value, safe='')}" for name, value in {**ours, "schema": schema}.items()
     ]

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 #: in `dependency` as `d`: a row that is not met
 _OPEN = "(d.met IS NULL OR d.met = 0)"
+#: what `d` is on has ended, or is gone: as the dependency is not met, it never will be so
+_NEVER = (
+    f"{_OPEN} AND coalesce((SELECT other.lane FROM job AS other WHERE other.id = d.on_id), 4) = 4"
+)
 #: how the reason of a job begins whose dependency could never be met, see Dependents.follow
 _BEGINS = "dependency "
-#: such a job, as `job`; also where the other was retried since then, and has completed even
+#: such a job, as `job`: the reason names the other, which may have been retried since then, and have
+#: completed even; or it names one of several that took it
 _TAKEN = (
     "EXISTS (SELECT 1 FROM job WHERE job.id = d.job_id AND job.lane = 4"
     f" AND job.state = '{CANCELLED}' AND substr(job.reason, 1, {len(_BEGINS)}) = '{_BEGINS}'"
-    f" AND ({_OPEN} OR substr(job.reason, {len(_BEGINS) + 1}, length(d.on_id || ' ')) = d.on_id || ' '))"
+    f" AND ({_NEVER} OR substr(job.reason, {len(_BEGINS) + 1}, length(d.on_id || ' ')) = d.on_id || ' '))"
 )
 _GIVEN_UP = """\
 WITH RECURSIVE gone(id) AS (
@@ -31,10 +36,6 @@ WITH RECURSIVE gone(id) AS (
   UNION
   SELECT d.job_id FROM gone CROSS JOIN dependency AS d WHERE d.on_id = gone.id AND {taken})
 SELECT id FROM gone ORDER BY id"""
-#: what `d` is on has ended, or is gone: as the dependency is not met, it never will be so
-_NEVER = (
-    f"{_OPEN} AND coalesce((SELECT other.lane FROM job AS other WHERE other.id = d.on_id), 4) = 4"
-)
 _ROOTS = f"""\
 WITH RECURSIVE up(id) AS (
   SELECT d.on_id FROM dependency AS d WHERE d.job_id = ? AND {_NEVER}

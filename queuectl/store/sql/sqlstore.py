@@ -173,7 +173,8 @@ class SqlStore(Store):
     def intern(self, table: str, pairs: Mapping[str, str]) -> int:
         """Return the id of a set of pairs in `environment` or `policy`, storing it if it is new.
 
-        It stays for as long as a job has it, and some days more: it is marked with the day.
+        It stays for as long as a job has it, and some days more: it is marked with the day. One of
+        an older version, without a mark, stays for ever: hosts of that version may remember it.
         """
         packed = pack_pairs(pairs)
         today = self.now() // DAY
@@ -194,7 +195,7 @@ class SqlStore(Store):
             row = self.run(read, (packed,)).fetchone()
             if row is None:
                 self.run(make, (packed, today))
-            elif row[1] >= today or self.run(mark, (today, row[0])).rowcount:
+            elif not row[1] or row[1] >= today or self.run(mark, (today, row[0])).rowcount:
                 return int(row[0])
 
     def pairs(self, table: str, row_id: int) -> Mapping[str, str]:

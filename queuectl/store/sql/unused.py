@@ -28,7 +28,11 @@ def find(store: Reads) -> dict[str, list[int]]:
     found = {}
     before = store.now() // DAY - DAYS
     for table in TABLES:
-        old = store.rows(f"SELECT id FROM {table} WHERE used_day BETWEEN 1 AND ?", (before,))
+        old = store.rows(
+            f"SELECT id FROM {table} WHERE used_day BETWEEN 1 AND ?"
+            f" AND id < (SELECT max(id) FROM {table})",
+            (before,),
+        )
         if old:
             used = {row for (row,) in store.rows(f"SELECT DISTINCT {table} FROM job")}
             found[table] = [row for (row,) in old if row not in used]
@@ -46,7 +50,8 @@ def drop(store: SqlStore, found: Mapping[str, Sequence[int]]) -> int:
             marks = ", ".join("?" * len(some))
             with store.transaction():
                 gone += store.run(
-                    f"DELETE FROM {table} WHERE id IN ({marks}) AND used_day BETWEEN 1 AND ?",
+                    f"DELETE FROM {table} WHERE id IN ({marks}) AND used_day BETWEEN 1 AND ?"
+                    f" AND id < (SELECT max(id) FROM {table})",
                     (*some, before),
                 ).rowcount
     return gone

@@ -50,6 +50,7 @@ def test_what_a_job_is_told_opens_the_same_store() -> None:
     public = parse(url, {}).public_url
     assert public == "postgresql://u@h:5/db?sslmode=require&lease=10&schema=a_b"
     assert parse(public, {})._replace(secret=None) == parse(public, {})
+    assert "s3cret" not in parse("postgresql://u@h/d?pass%77ord=s3cret", {}).public_url
     assert parse("postgres://h/db", {}).public_url == "postgresql://h/db?schema=queuectl"
 
 
