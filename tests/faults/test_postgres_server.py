@@ -146,6 +146,13 @@ def test_without_any_notice_the_poll_delivers(
         machines.all_ended()
 
 
+def _reads_only(server: Server) -> bool:
+    """Whether a new connection may only read."""
+    with server.connect() as connection:
+        row = connection.execute("SHOW default_transaction_read_only").fetchone()
+    return row is not None and row[0] == "on"
+
+
 def test_a_server_that_becomes_read_only_is_waited_for(
     machines: Machines, own_server: Server, gate: Gate
 ) -> None:
@@ -156,6 +163,8 @@ def test_a_server_that_becomes_read_only_is_waited_for(
     machines.processing(job_id)
     own_server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     own_server.execute("SELECT pg_reload_conf()")
+    # who asks for a reload does not wait for it; once one new connection has it, all were told
+    eventually(lambda: _reads_only(own_server))
     try:
         gate.open()
         eventually(lambda: host.ask("waiting", "waiting").split()[2] == "1")
